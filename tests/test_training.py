@@ -1,0 +1,255 @@
+"""Networks, recipes, fit, cross-validation and recorders, on real images."""
+
+import math
+
+import pytest
+import torch
+
+from robust_lib import data, dynamics, losses, models, noise, training, weights
+from robust_lib.training import Recipe, fit
+
+
+@pytest.fixture(scope="module")
+def digits():
+    mini = data.load("mnist", "train", size="mini")
+    keep = slice(0, 1000)
+    return data.to_float(mini.images[keep], mini.name), mini.labels[keep]
+
+
+def small(images, seed=0):
+    return models.build("small_cnn", images, 10, seed)
+
+
+def parameters(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+# --- networks -----------------------------------------------------------------------------------------
+
+
+def test_hs_network_has_the_papers_size():
+    model = models.build("hs_mnist", torch.zeros(1, 1, 28, 28), 10, seed=0)
+    assert sum(p.numel() for p in model.parameters()) == 1_199_882
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("shape", [(3, 1, 28, 28), (3, 3, 32, 32)])
+def test_networks_take_both_image_shapes(name, shape):
+    model = models.build(name, torch.zeros(shape), 7, seed=0)
+    assert model(torch.zeros(shape)).shape == (3, 7)
+
+
+def test_build_is_seeded_and_leaves_the_global_state_alone():
+    images = torch.zeros(1, 1, 28, 28)
+    before = torch.random.get_rng_state()
+    one, same, other = (parameters(models.build("small_cnn", images, 10, seed)) for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_build_names_what_is_wrong():
+    with pytest.raises(ValueError, match="no model is called 'resnet'; there are hs_mnist, small_cnn"):
+        models.build("resnet", torch.zeros(1, 1, 28, 28), 10, 0)
+    with pytest.raises(ValueError, match=r"images must be \(N, C, S, S\), got \(1, 28, 32\)"):
+        models.build("small_cnn", torch.zeros(1, 28, 32), 10, 0)
+
+
+# --- fit ----------------------------------------------------------------------------------------------
+
+
+def test_same_seed_same_bits_other_seed_other_bits(digits):
+    images, labels = digits
+    recipe = Recipe(epochs=2)
+
+    def trained(seed):
+        model = models.build("hs_mnist", images, 10, 0)  # its dropout draws from the seed too
+        return parameters(fit(model, images[:256], labels[:256], losses.ce(), recipe, seed=seed).model)
+
+    first = trained(3)
+    torch.rand(7)  # what other code draws must not matter
+    assert torch.equal(first, trained(3))
+    assert not torch.equal(first, trained(4))
+
+
+def test_one_step_of_fit_is_the_textbook_step(digits):
+    images, labels = digits[0][:32], digits[1][:32]
+    recipe = Recipe(epochs=1, batch_size=32, optimizer="sgd", lr=0.1, momentum=0.0, weight_decay=0.01)
+    by_hand = small(images)
+    losses.gce()(by_hand(images), labels).backward()
+    expected = [p.detach() - 0.1 * (p.grad + 0.01 * p.detach()) for p in by_hand.parameters()]
+    run = fit(small(images), images, labels, losses.gce(), recipe)
+    for ours, theirs in zip(run.model.parameters(), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_fit_learns_digits_and_says_so(digits):
+    images, labels = digits
+    run = fit(small(images), images[:800], labels[:800], losses.ce(), Recipe(epochs=6, batch_size=32),
+              test=(images[800:], labels[800:]))  # fmt: skip
+    assert run.state == "learning"
+    assert run.column("epoch") == [1, 2, 3, 4, 5, 6]
+    assert run.column("train_accuracy")[-1] > 0.95
+    assert run.column("test_accuracy")[-1] > 0.85
+    assert training.accuracy(run.model, images[800:], labels[800:]) == run.column("test_accuracy")[-1]
+
+
+def test_blurry_with_the_true_gradient_collapses_and_is_named(digits):
+    run = fit(small(digits[0]), *digits, losses.blurry(gamma=0.7), Recipe(epochs=3, batch_size=32))
+    assert run.state == "collapsed"
+    assert run.column("top_share")[-1] > 0.99
+
+
+def test_a_training_set_of_one_class_is_no_collapse(digits):
+    images = digits[0][:200]
+    run = fit(small(images), images, torch.zeros(200, dtype=torch.int64), losses.ce(), Recipe(epochs=3))
+    assert run.column("top_share")[-1] > 0.99
+    assert run.state == "learning"
+
+
+def test_divergence_stops_the_run_and_is_named(digits):
+    recorder = dynamics.Recorder()
+    recipe = Recipe(epochs=5, optimizer="sgd", lr=1e30)
+    run = fit(small(digits[0]), *digits, losses.ce(), recipe, recorders=[recorder])
+    assert run.state == "diverged"
+    assert len(run.history) < 5
+    assert torch.isnan(recorder.delta[-1]).all()
+
+
+def test_schedules():
+    def rates(**options):
+        weight = torch.zeros(1, requires_grad=True)
+        optimizer, schedule = Recipe(epochs=4, lr=1.0, **options).optimize([weight])
+        seen = []
+        for _ in range(4):
+            seen.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            schedule.step()
+        return seen
+
+    assert rates() == [1, 1, 1, 1]
+    assert rates(schedule="step", step_epoch=2, step_factor=0.5) == [1, 1, 0.5, 0.5]
+    assert rates(schedule="cosine") == pytest.approx([(1 + math.cos(math.pi * e / 4)) / 2 for e in range(4)])
+
+
+def test_a_delayed_loss_switches_after_its_delay(digits):
+    images, labels = digits[0][:200], digits[1][:200]
+    late = losses.gce(q=0.7).delayed(2)
+    run = {n: fit(small(images), images, labels, late, Recipe(epochs=n)).model for n in (2, 3)}
+    ce = {n: fit(small(images), images, labels, losses.ce(), Recipe(epochs=n)).model for n in (2, 3)}
+    assert torch.equal(parameters(run[2]), parameters(ce[2]))
+    assert not torch.equal(parameters(run[3]), parameters(ce[3]))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Recipe(epochs=0), "epochs must be > 0, got 0"),
+        (lambda: Recipe(epochs=1, lr=-1.0), "lr must be > 0, got -1.0"),
+        (lambda: Recipe(epochs=1, optimizer="lion"), "optimizer must be one of adam, sgd, got 'lion'"),
+        (lambda: Recipe(epochs=1, schedule="linear"), "schedule must be one of constant, cosine, step"),
+        (lambda: fit(None, torch.zeros(2, 1, 8, 8), torch.zeros(3), None, None), "one label each"),
+        (lambda: fit(None, torch.zeros(2, 1, 8, 8).byte(), torch.zeros(2), None, None), "floating"),
+        (lambda: dynamics.Recorder("test"), 'when must be "train" or "eval", got \'test\''),
+        (lambda: dynamics.snr(torch.ones(1, 2), torch.tensor([True, True]), torch.ones(1)), "got 2 of 2"),
+    ],
+)
+def test_wrong_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+# --- cross-validation ---------------------------------------------------------------------------------
+
+
+def test_cross_validation_predicts_every_sample_once_from_a_model_that_never_saw_it(digits):
+    images, labels = digits[0][:300], digits[1][:300]
+    recipe = Recipe(epochs=2, batch_size=32)
+
+    def build(seed):
+        return small(images, seed)
+
+    result = training.cross_validate(build, images, labels, losses.ce(), recipe, folds=3, seed=5)
+    assert result.probs.shape == (300, 10)
+    torch.testing.assert_close(result.probs.sum(1), torch.ones(300))
+    assert torch.bincount(result.fold).tolist() == [100, 100, 100]
+    for k in range(3):
+        held = result.fold == k
+        counts = torch.bincount(labels[held], minlength=10) / torch.bincount(labels, minlength=10)
+        assert bool(((counts - 1 / 3).abs() < 0.05).all())  # stratified
+        # The same fold trained on its own gives the same bits: nothing leaks from one fold to the next.
+        alone = fit(build(15 + k), images[~held], labels[~held], losses.ce(), recipe, seed=15 + k)
+        probs = training.predict(alone.model, images[held]).softmax(1)
+        torch.testing.assert_close(probs, result.probs[held])
+
+
+def test_cross_validation_names_too_many_folds(digits):
+    labels = torch.tensor([0, 0, 0, 1, 1])
+    with pytest.raises(ValueError, match=r"folds must be in 2 … 2 \(the smallest class's samples\), got 3"):
+        training.cross_validate(None, digits[0][:5], labels, losses.ce(), Recipe(epochs=1), folds=3)
+
+
+# --- recorders ----------------------------------------------------------------------------------------
+
+
+def test_recorders_keep_every_samples_margins(digits):
+    images, labels = digits[0][:200], digits[1][:200]
+    train, evaluation = dynamics.Recorder("train"), dynamics.Recorder("eval")
+    run = fit(small(images), images, labels, losses.ce(), Recipe(epochs=3), recorders=[train, evaluation])
+    assert train.delta.shape == evaluation.margin.shape == (3, 200)
+    assert torch.isfinite(train.delta).all()
+    logits = training.predict(run.model, images)
+    torch.testing.assert_close(evaluation.delta[-1], weights.margin(logits, labels))
+    top, second = logits.topk(2, dim=1).values.T
+    right = logits.argmax(1) == labels
+    torch.testing.assert_close(evaluation.margin[-1][right], (top - second)[right])
+    assert not torch.equal(train.delta, evaluation.delta)
+    log_p = logits.log_softmax(1).gather(1, labels[:, None]).squeeze(1)
+    torch.testing.assert_close(evaluation.log_p[-1], log_p, rtol=1e-4, atol=1e-6)
+
+
+def test_training_pass_recorder_sees_the_weights_before_the_step(digits):
+    images, labels = digits[0][:64], digits[1][:64]
+    recorder = dynamics.Recorder("train")
+    model = small(images)
+    before = weights.margin(model(images).detach(), labels)
+    fit(model, images, labels, losses.ce(), Recipe(epochs=1, batch_size=64), recorders=[recorder])
+    torch.testing.assert_close(recorder.delta[0], before)
+
+
+def test_slope_is_the_derivative_by_p():
+    p = torch.tensor([0.01, 0.3, 0.9], dtype=torch.float64)
+    torch.testing.assert_close(dynamics.slope(losses.ce(), torch.logit(p)), -1 / p)
+    torch.testing.assert_close(dynamics.slope(losses.gce(q=0.7), torch.logit(p)), -(p**-0.3))
+    torch.testing.assert_close(
+        dynamics.slope(losses.blurry(gamma=0.5), torch.logit(p)), -(p**-0.5) * (1 + 0.5 * p.log())
+    )
+
+
+def test_run_weights_follow_the_delay():
+    delta = torch.tensor([[0.0], [0.0]])
+    w = dynamics.run_weights(losses.mae().delayed(1), delta)
+    torch.testing.assert_close(w, torch.tensor([[0.5], [0.25]]))
+
+
+def test_snr_by_hand():
+    w = torch.tensor([[1.0, 3.0, 2.0], [4.0, 0.0, 1.0]])
+    clean = torch.tensor([True, True, False])
+    # lr 1 then 0.5: clean (1 + 3 + 0.5·4 + 0)/(2 + 2·0.5) = 2, noisy (2 + 0.5·1)/(1 + 0.5) = 5/3.
+    assert dynamics.snr(w, clean, torch.tensor([1.0, 0.5])) == pytest.approx(2 / (5 / 3))
+
+
+def test_noise_lowers_the_margin_of_flipped_samples(digits):
+    images, labels = digits
+    noisy = noise.corrupt(labels, noise.uniform(10, 0.3), seed=0)
+    recorder = dynamics.Recorder("train")
+    fit(
+        small(images),
+        images,
+        noisy.labels,
+        losses.gce(),
+        Recipe(epochs=5, batch_size=32),
+        recorders=[recorder],
+    )
+    last = recorder.delta[-1]
+    assert last[noisy.mask].mean() < last[~noisy.mask].mean() - 2
