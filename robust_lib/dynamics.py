@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from robust_lib.weights import margin
+from robust_lib import aum, weights
 
 
 class Recorder:
@@ -30,10 +30,8 @@ class Recorder:
     def batch(self, epoch: int, indices: Tensor, logits: Tensor, targets: Tensor) -> None:
         """Store one batch; epoch counts from 1, indices are positions in the training set."""
         logits = logits.detach().float()
-        column = targets.unsqueeze(1)
-        others = logits.scatter(1, column, -math.inf).amax(1)
-        self.delta[epoch - 1, indices] = margin(logits, targets)
-        self.margin[epoch - 1, indices] = logits.gather(1, column).squeeze(1) - others
+        self.delta[epoch - 1, indices] = weights.margin(logits, targets)
+        self.margin[epoch - 1, indices] = aum.margin(logits, targets)
 
     def finish(self) -> None:
         self.delta, self.margin = self.delta.cpu(), self.margin.cpu()
