@@ -1,0 +1,42 @@
+"""Loss and weight curves: chapters 01 to 04."""
+
+import torch
+
+from robust_lib.figures import line_style, panels
+
+
+def weight_curves(groups: dict, backgrounds: dict | None = None, reach: float = 8.0):
+    """CV Fig. 2: w(Δ) of the losses in each group, one panel a group.
+
+    groups: {panel title: {line label: loss}}. backgrounds: {label: Δ samples}, drawn as grey histograms
+    scaled to the panel's height (CV's "initial Δ_y distributions").
+    """
+    fig, axes = panels(1, len(groups), width=3.8 if len(groups) > 1 else 5.4, height=3.0, sharey=True)
+    delta = torch.linspace(-reach, reach, 801, dtype=torch.float64)
+    for ax, (title, group) in zip(axes[0], groups.items(), strict=True):
+        for shade, (label, samples) in zip(("0.85", "0.7"), (backgrounds or {}).items(), strict=False):
+            heights, edges = torch.histogram(samples.double().cpu(), 40, range=(-reach, reach))
+            ax.stairs(heights / heights.max(), edges, fill=True, color=shade, label=label)
+        for position, (label, loss) in enumerate(group.items()):
+            ax.plot(delta, loss.weight_at(delta), label=label, **line_style(position))
+        ax.axhline(0, color="0.6", linewidth=0.6)
+        ax.set(title=title, xlabel=r"soft margin $\Delta_y$ (score units)")
+        ax.legend(fontsize=7, frameon=False)
+    axes[0, 0].set_ylabel(r"sample weight $w(\Delta_y)$")
+    return fig
+
+
+def loss_curves(groups: dict, ceiling: float = 4.0):
+    """HS Fig. 2: the loss against p_y, one panel a group {panel title: {line label: loss}}."""
+    fig, axes = panels(1, len(groups), width=4.2, height=3.0, sharey=True)
+    # Dense near 0, where Piecewise-zero's small cut-offs lie.
+    p = torch.cat([torch.logspace(-4, -1, 400), torch.linspace(0.1, 1, 400)[1:-1]]).double()
+    logits = torch.stack([torch.logit(p), torch.zeros_like(p)], 1)
+    for ax, (title, group) in zip(axes[0], groups.items(), strict=True):
+        for position, (label, loss) in enumerate(group.items()):
+            values = loss(logits, torch.zeros(len(p), dtype=torch.int64), reduction="none")
+            ax.plot(p, values, label=label, **line_style(position))
+        ax.set(title=title, xlabel=r"probability of the given label, $p_y$", ylim=(-0.05, ceiling))
+        ax.legend(fontsize=7, frameon=False)
+    axes[0, 0].set_ylabel("loss (nats)")
+    return fig

@@ -1,0 +1,74 @@
+"""Exercise checks: every grader tells right from wrong from not attempted, and solutions pass."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from robust_lib import checks
+
+# exercise: (a right answer, a wrong one, words of the hint it must get)
+ANSWERS = {
+    "01.1": (lambda p: 2 * p * (1 - p) ** 2, lambda p: 2 * (1 - p), "still has to be multiplied in"),
+    "01.2": (lambda q: q / (1 + q), lambda q: q**q / (1 + q) ** (1 + q), "that is a weight"),
+    "01.3": ({"blurry"}, {"blurry", "piecewise_zero"}, "it ignores, it does not push"),
+}
+
+
+def test_every_exercise_is_tested_here():
+    assert set(ANSWERS) == set(checks.GRADERS)
+
+
+@pytest.mark.parametrize("exercise", ANSWERS)
+def test_right_wrong_and_not_attempted(exercise, capsys):
+    right, wrong, hint = ANSWERS[exercise]
+    assert checks.check(exercise, right) == "right"
+    assert checks.check(exercise, wrong) == "wrong"
+    assert hint in capsys.readouterr().out
+    assert checks.check(exercise, ...) == checks.check(exercise, None) == "not attempted"
+    if callable(right):
+        assert checks.check(exercise, lambda *_: ...) == "not attempted"
+
+
+def test_an_answer_that_raises_is_wrong_and_says_why(capsys):
+    assert checks.check("01.1", lambda p: p / undefined) == "wrong"  # noqa: F821
+    assert "raised NameError" in capsys.readouterr().out
+
+
+def test_unknown_exercise_is_named():
+    with pytest.raises(ValueError, match="no exercise is called '99.9'; there are 01.1"):
+        checks.check("99.9", 1)
+
+
+def test_equal_compares_shape_and_value():
+    assert checks.equal(0.5, 0.5 + 1e-9)
+    assert not checks.equal([0.5], 0.5)
+    assert not checks.equal(0.5, 0.6)
+    assert not checks.equal(math.nan, 0.6)
+
+
+SOLUTIONS = sorted((Path(__file__).parent.parent / "notebooks/solutions").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+def test_solutions_pass_the_same_checks(path, tmp_path):
+    """Runs the solutions notebook's code cells; each exercise of its chapter must come out right."""
+    import nbformat
+
+    code = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    verdicts = {}
+    original = checks.check
+
+    def recording(exercise, answer):
+        verdicts[exercise] = original(exercise, answer)
+        return verdicts[exercise]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checks, "check", recording)
+        exec(compile("\n".join(code), str(path), "exec"), {"__name__": "solutions"})
+    expected = {name for name in checks.GRADERS if name.startswith(path.stem[:2])}
+    assert verdicts == dict.fromkeys(expected, "right")
+
+
+def test_every_chapter_with_exercises_has_solutions():
+    assert {path.stem[:2] for path in SOLUTIONS} == {name[:2] for name in checks.GRADERS}
