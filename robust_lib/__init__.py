@@ -1,0 +1,1 @@
+"""Robust losses for noisy labels: the library behind the course's notebooks. See README.md."""

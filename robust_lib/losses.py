@@ -1,8 +1,4 @@
-"""The loss algebra: every loss written once, and the operations the papers apply to losses.
-
-A loss of p_y alone is one plain expression l(p, log_p, **params) that tensors and sympy symbols share
-(see ops.py); its value, gradient, weight curve and LaTeX all come from that line. A loss that sees all
-classes is one function of the rows of log-probabilities. Both kinds add, multiply and transform:
+"""Every loss of the three papers, each written once; the algebra they live in is algebra.py's.
 
     loss = gce(q=0.7)                         loss(logits, targets, reduction="mean")
     0.3 * nce() + 0.7 * mae()                 sums and multiples
@@ -10,386 +6,201 @@ classes is one function of the rows of log-probabilities. Both kinds add, multip
     ce().symmetrized()                        SY's symmetric component
     piecewise_zero(c=0.02).delayed(1)         HS Eq. 6: CE first;  loss.at_epoch(e) picks the part
     gce(q=0.7).unit_max()                     CV's normalisation: largest weight 1
-    get("blurry", gamma=0.5), names()
+    get("blurry", gamma=0.5), names(), about("gce")
 
-Numerics: everything starts from log_softmax, in float32 at least; gradients are the true derivative
-unless a parameter says stop_gradient=True.
+NCE+MAE, NCE+RCE, NFL+RCE, NCE+AUL, NCE+AGCE are sums and have no names of their own. ANL's L1 term is a
+penalty on the network, so it belongs to the training recipe. Constants are in float64.
+Weight means w = -∂L/∂s_y as a function of p = p_y; r̃ is the largest ratio of a wrong label's probability
+to the right one's (CV §3.1), and "every r̃ < 1" says that a loss is asymmetric for each of them.
 """
 
-import inspect
 import math
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from robust_lib import ops
-from robust_lib.weights import check_batch, expected_margin, largest, margin
+from robust_lib.algebra import (
+    Loss,
+    MarginLoss,
+    RowLoss,
+    about,
+    composed,
+    get,
+    margin_loss,
+    names,
+    row_loss,
+)
+
+__all__ = ["Loss", "MarginLoss", "RowLoss", "about", "composed", "get", "margin_loss", "names", "row_loss"]
 
 RCE_A = -math.log(1e-4)  # reverse cross entropy's clamp of log 0 (Wang et al. 2019): 9.21034...
+NNCE_P_MIN = 1e-7  # the smallest probability that ANL tells from zero (Ye et al. 2023)
 
-
-class Loss:
-    """A callable loss(logits (N, K), targets int64 (N,), reduction="mean"|"sum"|"none")."""
-
-    def values(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Per-sample losses L(s, y), shape (N,)."""
-        return self.table(logits).gather(1, targets.unsqueeze(1)).squeeze(1)
-
-    def table(self, logits: Tensor) -> Tensor:
-        """L(s, i) for every possible label i, shape (N, K)."""
-        raise NotImplementedError
-
-    def weight_at(self, delta: Tensor) -> Tensor:
-        """Sample weight w(Δ); ValueError where the loss is not a function of p_y alone."""
-        raise ValueError(f"{self} also depends on the other classes, so it has no weight curve w(p_y)")
-
-    def formula(self, p):
-        """l(p) as a sympy expression of the sympy expression p."""
-        raise ValueError(f"{self} also depends on the other classes, so it has no formula in p_y alone")
-
-    def __call__(self, logits: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
-        check_batch(logits, targets)
-        if logits.dtype in (torch.float16, torch.bfloat16):
-            logits = logits.float()  # sums over classes overflow half precision
-        values = self.values(logits, targets)
-        if reduction == "none":
-            return values
-        if reduction not in ("mean", "sum"):
-            raise ValueError(f'reduction must be "mean", "sum" or "none", got {reduction!r}')
-        return values.mean() if reduction == "mean" else values.sum()
-
-    def weight(self, p: Tensor) -> Tensor:
-        """Sample weight w at p_y = p in (0, 1), same shape. For p near 1 use weight_at(Δ)."""
-        p = torch.as_tensor(p)
-        if not p.is_floating_point() or bool(((p <= 0) | (p >= 1)).any()):
-            raise ValueError("p must be floating and lie strictly between 0 and 1")
-        return self.weight_at(torch.logit(p))
-
-    def at_epoch(self, epoch: int) -> "Loss":
-        """The loss to use in this epoch, counted from 1; itself unless it was delayed."""
-        return self
-
-    def latex(self) -> str:
-        """l(p) in LaTeX."""
-        import sympy
-
-        return sympy.latex(ops.release(self.formula(ops.symbol_p())))
-
-    def __add__(self, other: "Loss") -> "Loss":
-        return Sum([*_terms(self), *_terms(other)])
-
-    def __mul__(self, factor: float) -> "Loss":
-        return Sum([(factor * c, term) for c, term in _terms(self)])
-
-    __rmul__ = __mul__
-
-    def unit_max(self) -> "Loss":
-        """The loss divided by its largest sample weight (CV §5), so that learning rates compare."""
-        return (1 / largest(self.weight_at)) * self
-
-    def scaled(self, tau: float, classes: int) -> "Loss":
-        """CV's w*(Δ) = w(aΔ), a = τ/|E[Δ]| for the given number of classes (§5.1.1).
-
-        The loss is l(sigmoid(aΔ))/a: the division makes the weight w(aΔ) itself, not a w(aΔ).
-        """
-        _positive(tau=tau)
-        return self._moved(tau / abs(expected_margin(classes)), 0.0, f"scaled(tau={tau}, classes={classes})")
-
-    def shifted(self, tau: float, classes: int) -> "Loss":
-        """CV's w+(Δ) = w(Δ + b), b = |E[Δ]| - τ for the given number of classes (§5.1.1)."""
-        _positive(tau=tau)
-        return self._moved(1.0, abs(expected_margin(classes)) - tau, f"shifted(tau={tau}, classes={classes})")
-
-    def _moved(self, scale: float, shift: float, name: str) -> "Loss":
-        self.weight_at(torch.zeros(1))  # the transformation is defined for losses of p_y alone
-        return Moved(self, scale, shift, name)
-
-    def symmetrized(self) -> "Loss":
-        """The symmetric component L(s, y) - mean_i L(s, i) (SY): its sum over labels is zero."""
-        return Symmetrized(self)
-
-    def delayed(self, epochs: int, first: "Loss | None" = None) -> "Loss":
-        """HS Eq. 6: the loss `first` (default CE) up to and including this epoch, then this loss."""
-        if not isinstance(epochs, int) or epochs < 0:
-            raise ValueError(f"epochs must be an integer >= 0, got {epochs!r}")
-        return Delayed(self, epochs, first or ce())
-
-
-class MarginLoss(Loss):
-    """A loss of p_y alone, given by its expression l(p, log_p)."""
-
-    def __init__(self, name: str, expression: Callable, params: dict):
-        self.name, self.expression, self.params = name, expression, params
-
-    def of(self, log_p: Tensor) -> Tensor:
-        return self.expression(torch.exp(log_p), log_p, **self.params)
-
-    def values(self, logits, targets):
-        return self.of(-F.cross_entropy(logits, targets, reduction="none"))
-
-    def table(self, logits):
-        return self.of(torch.log_softmax(logits, 1))
-
-    def weight_at(self, delta):
-        with torch.enable_grad():
-            log_p = F.logsigmoid(delta.detach()).requires_grad_()
-            (slope,) = torch.autograd.grad(self.of(log_p).sum(), log_p)
-        return -slope * torch.sigmoid(-delta)
-
-    def formula(self, p):
-        import sympy
-
-        return self.expression(p, sympy.log(p), **self.params)
-
-    def __repr__(self):
-        return f"{self.name}({', '.join(f'{k}={v}' for k, v in self.params.items())})"
-
-
-class RowLoss(Loss):
-    """A loss of all class probabilities, given as the table of L(·, i) from log-probabilities (N, K)."""
-
-    def __init__(self, name: str, expression: Callable, params: dict):
-        self.name, self.expression, self.params = name, expression, params
-
-    def table(self, logits):
-        return self.expression(torch.log_softmax(logits, 1), **self.params)
-
-    __repr__ = MarginLoss.__repr__
-
-
-class Sum(Loss):
-    """Σ coefficient · loss."""
-
-    def __init__(self, terms: list[tuple[float, Loss]]):
-        for coefficient, _ in terms:
-            if not isinstance(coefficient, int | float) or not math.isfinite(coefficient):
-                raise ValueError(f"a loss can be multiplied by a finite number only, got {coefficient!r}")
-        self.terms = terms
-
-    def _each(self, evaluate: Callable):
-        return sum(coefficient * evaluate(term) for coefficient, term in self.terms)
-
-    def values(self, logits, targets):
-        return self._each(lambda term: term.values(logits, targets))
-
-    def table(self, logits):
-        return self._each(lambda term: term.table(logits))
-
-    def weight_at(self, delta):
-        return self._each(lambda term: term.weight_at(delta))
-
-    def formula(self, p):
-        return self._each(lambda term: term.formula(p))
-
-    def at_epoch(self, epoch):
-        return Sum([(c, term.at_epoch(epoch)) for c, term in self.terms])
-
-    def __repr__(self):
-        return " + ".join(f"{c!r}*{term}" for c, term in self.terms)
-
-
-class Moved(Loss):
-    """l(sigmoid(aΔ + b))/a, whose sample weight is w(aΔ + b)."""
-
-    def __init__(self, loss: Loss, scale: float, shift: float, name: str):
-        self.loss, self.scale, self.shift, self.name = loss, scale, shift, name
-
-    def values(self, logits, targets):
-        moved = self.scale * margin(logits, targets) + self.shift
-        # The logits (moved, 0) of two classes have exactly this margin, so the loss needs no second form.
-        pair = torch.stack([moved, torch.zeros_like(moved)], 1)
-        return self.loss.values(pair, torch.zeros_like(targets)) / self.scale
-
-    def table(self, logits):
-        labels = torch.arange(logits.shape[1], device=logits.device)
-        return torch.stack([self.values(logits, label.expand(len(logits))) for label in labels], 1)
-
-    def weight_at(self, delta):
-        return self.loss.weight_at(self.scale * delta + self.shift)
-
-    def formula(self, p):
-        import sympy
-
-        odds = (p / (1 - p)) ** self.scale * sympy.exp(self.shift)
-        return self.loss.formula(odds / (1 + odds)) / self.scale
-
-    def __repr__(self):
-        return f"{_bracketed(self.loss)}.{self.name}"
-
-
-class Symmetrized(Loss):
-    """L(s, y) - (1/K) Σ_i L(s, i)."""
-
-    def __init__(self, loss: Loss):
-        self.loss = loss
-
-    def table(self, logits):
-        table = self.loss.table(logits)
-        return table - table.mean(1, keepdim=True)
-
-    def __repr__(self):
-        return f"{_bracketed(self.loss)}.symmetrized()"
-
-
-class Delayed(Loss):
-    """`first` in the epochs 1 … epochs, `loss` afterwards; it has a value only once an epoch is chosen."""
-
-    def __init__(self, loss: Loss, epochs: int, first: Loss):
-        self.loss, self.epochs, self.first = loss, epochs, first
-
-    def at_epoch(self, epoch):
-        return (self.first if epoch <= self.epochs else self.loss).at_epoch(epoch)
-
-    def table(self, logits):
-        raise ValueError(f"{self} depends on the epoch: call loss.at_epoch(epoch) first")
-
-    def values(self, logits, targets):
-        return self.table(logits)
-
-    def weight_at(self, delta):
-        return self.table(delta)
-
-    def __repr__(self):
-        first = "" if repr(self.first) == "ce()" else f", first={self.first}"
-        return f"{_bracketed(self.loss)}.delayed({self.epochs}{first})"
-
-
-def _terms(loss: Loss) -> list[tuple[float, Loss]]:
-    if not isinstance(loss, Loss):
-        raise TypeError(f"only losses add to losses, got {loss!r}")
-    return loss.terms if isinstance(loss, Sum) else [(1.0, loss)]
-
-
-def _bracketed(loss: Loss) -> str:
-    return f"({loss})" if isinstance(loss, Sum) else str(loss)
-
-
-def _positive(**numbers: float) -> None:
-    for name, number in numbers.items():
-        if not number > 0:
-            raise ValueError(f"{name} must be > 0, got {number!r}")
-
-
-# --- the registry -------------------------------------------------------------------------------------
-
-_FACTORIES: dict[str, Callable[..., Loss]] = {}
-
-
-def get(name: str, **params) -> Loss:
-    """The registered loss `name` with these parameters: get("gce", q=0.7). ValueError if unknown."""
-    if name not in _FACTORIES:
-        raise ValueError(f"no loss is called {name!r}; there are {', '.join(names())}")
-    return _FACTORIES[name](**params)
-
-
-def names() -> list[str]:
-    """Names of all registered losses, in the order they were defined."""
-    return list(_FACTORIES)
-
-
-def _register(kind: type, ranges: dict[str, str]) -> Callable:
-    def decorate(expression: Callable) -> Callable[..., Loss]:
-        name = expression.__name__
-        known = [q for q in inspect.signature(expression).parameters.values() if q.name not in _INPUTS]
-        signature = inspect.Signature(known, return_annotation=Loss)
-
-        def factory(*args, **kwargs) -> Loss:
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            for parameter, interval in ranges.items():
-                _check_range(f"{name}'s {parameter}", bound.arguments[parameter], interval)
-            return kind(name, expression, dict(bound.arguments))
-
-        factory.__name__, factory.__qualname__, factory.__doc__ = name, name, expression.__doc__
-        factory.__signature__, factory.__module__ = signature, expression.__module__
-        _FACTORIES[name] = factory
-        return factory
-
-    return decorate
-
-
-_INPUTS = ("p", "log_p", "log_probs")
-
-
-def margin_loss(**ranges: str) -> Callable:
-    """Decorator that registers a loss of p_y: f(p, log_p, **params) -> l, with each parameter's range.
-
-        @margin_loss(q="(0, 1]")
-        def my_loss(p, log_p, q=0.5):
-            return 1 - p**q
-
-    makes my_loss(q=0.5), get("my_loss"), its weight curve, its sympy formula and its LaTeX.
-    """
-    return _register(MarginLoss, ranges)
-
-
-def row_loss(**ranges: str) -> Callable:
-    """Decorator that registers a loss of all classes: f(log_probs (N, K), **params) -> L(·, i) (N, K)."""
-    return _register(RowLoss, ranges)
-
-
-def _check_range(what: str, value, interval: str) -> None:
-    """Raise ValueError unless value lies in the interval, written as "(0, 1]" or "[0, inf)"."""
-    if isinstance(value, str | bool):
-        raise ValueError(f"{what} must be a number in {interval}, got {value!r}")
-    try:
-        number = float(value)
-    except TypeError:
-        return  # a sympy symbol stands for any allowed value
-    low, high = (float(end) for end in interval[1:-1].split(","))
-    above = number >= low if interval[0] == "[" else number > low
-    below = number <= high if interval[-1] == "]" else number < high
-    if not (above and below):
-        raise ValueError(f"{what} must lie in {interval}, got {value!r}")
-
+EVERY = r"every $\tilde r < 1$"
 
 # --- losses of p_y alone ------------------------------------------------------------------------------
 
 
-@margin_loss()
+@margin_loss(symmetric=False, asymmetric="never", source="CV Table 1")
 def ce(p, log_p):
     """Cross entropy -log p. Weight 1 - p."""
     return -log_p
 
 
-@margin_loss(gamma="[0, inf)")
+@margin_loss(
+    gamma="[0, inf)",
+    symmetric=False,
+    asymmetric="never",
+    limits=r"$\gamma=0$: CE",
+    source="Lin et al. 2017; CV Table 6, HS §3.2",
+)
 def focal(p, log_p, gamma=2.0):
-    """Focal loss -(1 - p)^γ log p (Lin et al. 2017; HS uses γ = 2).
+    """Focal loss -(1 - p)^γ log p (HS uses γ = 2).
 
     Weight (1-p)^γ (1 - p - γ p log p). Peers' code stops the gradient of (1-p)^γ; this one does not.
     """
-    return -ops.power(ops.one_minus(p, log_p), gamma) * log_p
+    return -ops.faded_log(log_p, gamma)
 
 
-@margin_loss()
+@margin_loss(
+    symmetric=True,
+    total=lambda K: K - 1,
+    asymmetric=EVERY,
+    source="Ghosh et al. 2017; CV Table 1",
+)
 def mae(p, log_p):
-    """Mean absolute error 1 - p (Ghosh et al. 2017; half of Σ|e_y - p|). Weight p(1 - p)."""
+    """Mean absolute error 1 - p, half of Σ|e_y - p|. Weight p(1 - p)."""
     return ops.one_minus(p, log_p)
 
 
-@margin_loss(q="(0, 1]")
-def gce(p, log_p, q=0.7):
-    """Generalized cross entropy (1 - p^q)/q (Zhang & Sabuncu 2018). Weight p^q (1 - p).
+@margin_loss(
+    symmetric=True,
+    total=lambda K: RCE_A * (K - 1),
+    asymmetric=EVERY,
+    limits="A times MAE",
+    source="Wang et al. 2019; CV A.2",
+    errata=("cv-5",),
+)
+def rce(p, log_p):
+    """Reverse cross entropy -Σ_i p_i log e_i = A(1 - p) with ln 1e-4 = -A for log 0. Weight A p(1 - p)."""
+    return RCE_A * ops.one_minus(p, log_p)
 
-    q -> 0 is CE, q = 1 is MAE.
-    """
+
+@margin_loss(
+    q="(0, 1]",
+    symmetric={"q": 1.0},
+    asymmetric=f"$q=1$: {EVERY}; else never",
+    limits=r"$q\to0$: CE; $q=1$: MAE",
+    source="Zhang & Sabuncu 2018; CV Table 1, HS Eq. 2",
+)
+def gce(p, log_p, q=0.7):
+    """Generalized cross entropy (1 - p^q)/q. Weight p^q (1 - p)."""
     return ops.box_cox(log_p, q)
 
 
-@margin_loss(alpha="[0, inf)", beta="[0, inf)")
+@margin_loss(
+    alpha="[0, inf)",
+    beta="[0, inf)",
+    symmetric={"alpha": 0.0},
+    asymmetric=rf"$\alpha=0$: {EVERY}; else never",
+    limits=r"$\beta=0$: $\alpha$ CE; $\alpha=0$: $\beta$ RCE",
+    source="Wang et al. 2019; CV Table 1",
+)
 def sce(p, log_p, alpha=0.1, beta=1.0):
-    """Symmetric cross entropy α CE + β A (1 - p), A = -ln 1e-4 (Wang et al. 2019).
+    """Symmetric cross entropy α CE + β A (1 - p), A = -ln 1e-4. Weight (α + β A p)(1 - p).
 
-    Weight (α + β A p)(1 - p). CV writes (1-q) CE + q MAE: (1 - q) * ce() + q * mae().
+    CV writes (1-q) CE + q MAE: (1 - q) * ce() + q * mae().
     """
     return -alpha * log_p + beta * RCE_A * ops.one_minus(p, log_p)
 
 
-@margin_loss(gamma="[0, inf)")
+@margin_loss(
+    a="(1, inf)",
+    q="(0, inf)",
+    symmetric={"q": 1.0},
+    asymmetric=rf"$q\le1$: {EVERY}; else $\tilde r\le(1-1/a)^{{q-1}}$",
+    limits=r"$q=1$: MAE; $a\to\infty$: $a^{q-1}$ MAE",
+    source="Zhou et al. 2021; CV Table 1",
+    errata=("cv-1", "cv-2"),
+)
+def aul(p, log_p, a=1.1, q=5.0):
+    """Asymmetric unhinged loss [(a - p)^q - (a - 1)^q]/q. Weight p(1 - p)(a - p)^(q-1).
+
+    Asymmetric for every noise with a clean majority if q <= 1; otherwise the noise ratio must stay below
+    (1 - 1/a)^(q-1). CV's Table 6 prints this function under AGCE's name.
+    """
+    return ((a - p) ** q - (a - 1) ** q) / q
+
+
+@margin_loss(
+    a="(0, inf)",
+    q="(0, inf)",
+    symmetric={"q": 1.0},
+    asymmetric=rf"$q\ge1$: {EVERY}; else $\tilde r\le(1+1/a)^{{q-1}}$",
+    limits=r"$q=1$: MAE; $a\to0$: GCE; $a\to\infty$: $a^{q-1}$ MAE",
+    source="Zhou et al. 2021; CV Table 1",
+    errata=("cv-1", "cv-9"),
+)
+def agce(p, log_p, a=0.1, q=0.1):
+    """Asymmetric GCE [(a + 1)^q - (a + p)^q]/q. Weight p(1 - p)(a + p)^(q-1).
+
+    Asymmetric for every noise with a clean majority if q >= 1; otherwise the noise ratio must stay below
+    (a/(a + 1))^(1-q). CV's Table 6 prints this function under AUL's name.
+    """
+    return ((a + 1) ** q - (a + p) ** q) / q
+
+
+@margin_loss(
+    a="(0, inf)",
+    symmetric=False,
+    asymmetric=r"$\tilde r\le e^{-1/a}$",
+    limits=r"$a\to\infty$: $1 - 1/a$ + MAE$/a$",
+    source="Zhou et al. 2021; CV Table 6, where a is called q",
+)
+def ael(p, log_p, a=2.5):
+    """Asymmetric exponential loss exp(-p/a). Weight p(1 - p) exp(-p/a)/a."""
+    return ops.exp(-p / a)
+
+
+@margin_loss(
+    t="integer in [1, inf)",
+    symmetric={"t": 1},
+    asymmetric=r"$\tilde r\le1/t$",
+    limits=r"$t=1$: MAE; $t\to\infty$: CE",
+    source="Feng et al. 2020; CV Table 6, where t is called q",
+    errata=("cv-2",),
+    weight=r"(1-p_y)\left(1-(1-p_y)^t\right)",
+)
+def tce(p, log_p, t=2):
+    """Taylor cross entropy Σ_{i=1..t} (1 - p)^i/i. Weight (1 - p)(1 - (1 - p)^t).
+
+    Not the Taylor-softmax loss that goes by TaylorCrossEntropyLoss in much public code.
+    """
+    return ops.taylor_log(log_p, t)
+
+
+@margin_loss(
+    tau="[1, inf)",
+    symmetric={"tau": 1.0},
+    asymmetric=r"$\tilde r\le1/\tau$",
+    limits=r"$\tau=1$: MAE; $\tau\to\infty$: CE",
+    source="Menon et al. 2020; HS §3.2",
+)
+def phuber_ce(p, log_p, tau=10.0):
+    """Partially Huberised CE: -log p for p > 1/τ, else its tangent 1 + ln τ - τp. Weight (1-p) min(1, τp)."""
+    return ops.where(p > 1 / tau, -log_p, 1 + ops.log(tau) - tau * p)
+
+
+@margin_loss(
+    gamma="[0, inf)",
+    symmetric=False,
+    asymmetric="never",
+    limits=r"$\gamma=0$: CE",
+    source="HS Eq. 4",
+)
 def blurry(p, log_p, gamma=0.5, stop_gradient=False):
-    """Blurry loss -p^γ log p (HS Eq. 4). Weight p^γ (1 - p)(1 + γ log p), negative for p < e^(-1/γ).
+    """Blurry loss -p^γ log p. Weight p^γ (1 - p)(1 + γ log p), negative for p < e^(-1/γ).
 
     stop_gradient=True treats the factor p^γ as a constant when differentiating; the weight is then
     p^γ (1 - p), which is GCE's with q = γ.
@@ -398,16 +209,293 @@ def blurry(p, log_p, gamma=0.5, stop_gradient=False):
     return -(ops.constant(factor) if stop_gradient else factor) * log_p
 
 
-@margin_loss(c="[0, 1)")
+@margin_loss(
+    c="[0, 1)",
+    symmetric=False,
+    asymmetric="never",
+    limits="$c=0$: CE",
+    source="HS Eq. 5",
+)
 def piecewise_zero(p, log_p, c=0.02):
-    """Piecewise-zero loss: 0 if p <= c, else -log p (HS Eq. 5). Weight (1 - p) for p > c, else 0."""
+    """Piecewise-zero loss: 0 if p <= c, else -log p. Weight (1 - p) for p > c, else 0."""
     return ops.where(p > c, -log_p, 0 * log_p)
+
+
+@margin_loss(
+    eps="[-20, 20]",
+    symmetric={"eps": 0.0},
+    asymmetric=rf"$\epsilon\le0$: {EVERY}; else $\tilde r\le e^{{-2\epsilon}}$",
+    limits=r"$\epsilon=0$: MAE; $\epsilon=\lvert E[\Delta]\rvert-\tau$: CV's shifted MAE",
+    source="Staats et al. 2025",
+)
+def logit_bias_mae(p, log_p, eps=3.0):
+    """MAE with eps added to the logit of the given label: 1 - sigmoid(Δ + eps) = (1-p)/(1 - p + p e^eps).
+
+    Weight p'(1 - p') at p' = sigmoid(Δ + eps). CV's mae().shifted(tau, classes) with eps = |E[Δ]| - τ.
+    """
+    r = ops.one_minus(p, log_p)
+    return r / (r + p * ops.exp(eps))
 
 
 # --- losses of all classes ----------------------------------------------------------------------------
 
 
-@row_loss()
-def nce(log_probs):
-    """Normalised cross entropy -log p_y / Σ_k (-log p_k) (Ma et al. 2020). Sums to 1 over the labels."""
-    return log_probs / log_probs.sum(1, keepdim=True)
+@row_loss(
+    symmetric=False,
+    limits=r"$=2$ MAE $+\sum_k p_k^2-1$",
+    source="Ghosh et al. 2017; CV Table 7",
+    latex=r"1-2p_y+\sum_k p_k^2",
+    weight=r"2p_yL",
+)
+def mse(log_p, log_probs):
+    """Mean squared error Σ_k (e_k - p_k)² = 1 - 2 p_y + Σ_k p_k², summed over classes, not averaged."""
+    return 1 - 2 * torch.exp(log_p) + ops.row_power(log_probs, 2).sum(1, keepdim=True)
+
+
+@row_loss(
+    symmetric=True,
+    total=lambda K: 1.0,
+    source="Ma et al. 2020; CV Table 1",
+    errata=("cv-1", "cv-3", "cv-11"),
+    latex=r"\frac{\log p_y}{\sum_k\log p_k}",
+    weight=r"\frac{1-p_y+L(Kp_y-1)}{-\sum_k\log p_k}",
+)
+def nce(log_p, log_probs):
+    """Normalised cross entropy log p_y / Σ_k log p_k. Sums to 1 over the labels."""
+    return _share(log_p, log_probs)
+
+
+@row_loss(
+    gamma="[0, inf)",
+    symmetric=True,
+    total=lambda K, gamma: 1.0,
+    limits=r"$\gamma=0$: NCE",
+    source="Ma et al. 2020",
+    latex=r"\frac{f_y}{\sum_k f_k},\quad f_k=(1-p_k)^\gamma\log p_k",
+    weight=r"\frac{(1-L)\varphi_y+Lp_y\sum_{k\ne y}\varphi_k/(1-p_k)}{-\sum_k f_k},"
+    r"\quad\varphi_k=(1-p_k)^\gamma(1-p_k-\gamma p_k\log p_k)",
+)
+def nfl(log_p, log_probs, gamma=0.5):
+    """Normalised focal loss FL_y / Σ_k FL_k. Sums to 1 over the labels. True gradient (peers stop it)."""
+    return ops.faded_log(log_p, gamma) / ops.faded_sums(log_probs, gamma)[0]
+
+
+@row_loss(
+    symmetric=True,
+    total=lambda K: K - 1.0,
+    source="Ye et al. 2023; HS Eq. 3",
+    latex=r"1-\frac{n_y}{\sum_k n_k},\quad n_k=\max(\log p_k,\log p_{\min})-\log p_{\min}",
+    weight=r"\frac{m_y(1-p_y)-(1-L)(m_y-p_y\sum_k m_k)}{\sum_k n_k},\quad m_k=1[p_k>p_{\min}]",
+)
+def nnce(log_p, log_probs):
+    """Normalised negative cross entropy 1 - n_y / Σ_k n_k, n_k = A + log p_k, A = -ln p_min, p_min = 1e-7.
+
+    Sums to K - 1. By its definition p_k counts as p_min where it is smaller, so a label with p_y < p_min
+    has no gradient of its own.
+    """
+    floor = math.log(NNCE_P_MIN)
+    return 1 - _share(F.relu(log_p - floor), F.relu(log_probs - floor))
+
+
+@row_loss(
+    gamma="[0, inf)",
+    symmetric=True,
+    total=lambda K, gamma: K - 1.0,
+    limits=r"$\gamma=0$: NNCE",
+    source="Ye et al. 2023; HS Eq. 3",
+    latex=r"1-\frac{n_y}{\sum_k n_k},\quad n_k=f(\max(p_k,p_{\min}))-f(p_{\min}),"
+    r"\quad f(p)=(1-p)^\gamma\log p",
+    weight=r"\frac{\varphi_y-(1-L)\left(\varphi_y-p_y\sum_{k\ne y}\varphi_k/(1-p_k)\right)}{\sum_k n_k},"
+    r"\quad\varphi_k=1[p_k>p_{\min}](1-p_k)^\gamma(1-p_k-\gamma p_k\log p_k)",
+)
+def nnfl(log_p, log_probs, gamma=0.5):
+    """Normalised negative focal loss 1 - (A - FL_y) / Σ_k (A - FL_k), A = FL at p_min = 1e-7. Sums to K - 1.
+
+    p_k counts as p_min where it is smaller, as in NNCE. True gradient (peers stop the factor's).
+    """
+    return _focal_parts(log_p, log_probs, gamma)[1]
+
+
+def _share(given, row):
+    return given / row.sum(1, keepdim=True)
+
+
+def _focal_parts(log_p, log_probs, gamma):
+    """NFL and NNFL. f = (1-p)^γ log p grows with p, so cutting f at f(p_min) is cutting p at p_min."""
+    floor = (1 - NNCE_P_MIN) ** gamma * math.log(NNCE_P_MIN)
+    given = ops.faded_log(log_p, gamma)
+    total, floored = ops.faded_sums(log_probs, gamma, floor)
+    return given / total, 1 - F.relu(given - floor) / (floored - log_probs.shape[1] * floor)
+
+
+@row_loss(
+    alpha="[0, inf)",
+    beta="[0, inf)",
+    symmetric=True,
+    total=lambda K, alpha, beta: alpha + beta * (K - 1),
+    limits=r"$\beta=0$: $\alpha$ NCE",
+    source="Ye et al. 2023; HS Eq. 3",
+    latex=r"\alpha L_\mathrm{NCE}+\beta L_\mathrm{NNCE}",
+    weight=r"\alpha w_\mathrm{NCE}+\beta w_\mathrm{NNCE}",
+)
+def anl_ce(log_p, log_probs, alpha=5.0, beta=5.0):
+    """Active negative loss α NCE + β NNCE; its δ ‖θ‖₁ is the training recipe's. Sums to α + β(K - 1)."""
+    floor = math.log(NNCE_P_MIN)
+    negative = 1 - _share(F.relu(log_p - floor), F.relu(log_probs - floor))
+    return alpha * _share(log_p, log_probs) + beta * negative
+
+
+@row_loss(
+    alpha="[0, inf)",
+    beta="[0, inf)",
+    gamma="[0, inf)",
+    symmetric=True,
+    total=lambda K, alpha, beta, gamma: alpha + beta * (K - 1),
+    limits=r"$\gamma=0$: ANL-CE",
+    source="Ye et al. 2023; HS Eq. 3",
+    errata=("hs-1",),
+    latex=r"\alpha L_\mathrm{NFL}+\beta L_\mathrm{NNFL}",
+    weight=r"\alpha w_\mathrm{NFL}+\beta w_\mathrm{NNFL}",
+)
+def anl_fl(log_p, log_probs, alpha=5.0, beta=5.0, gamma=0.5):
+    """Active negative loss α NFL + β NNFL; its δ ‖θ‖₁ is the training recipe's. Sums to α + β(K - 1)."""
+    normalised, negative = _focal_parts(log_p, log_probs, gamma)
+    return alpha * normalised + beta * negative
+
+
+@row_loss(
+    alpha="(-inf, 1]",
+    symmetric=False,
+    limits=r"$=$ CE $-\alpha$ unhinged; $\alpha=0$: CE",
+    source="Lukasik et al. 2020, Wei et al. 2021; CV Table 7",
+    latex=r"-(1-\alpha)\log p_y-\frac{\alpha}{K}\sum_k\log p_k",
+    weight=r"(1-\alpha)(1-p_y)+\alpha\left(\frac{1}{K}-p_y\right)",
+)
+def gls(log_p, log_probs, alpha=0.1):
+    """CE with generalised label smoothing: -Σ_i [(1-α) e_i + α/K] log p_i. α < 0 is negative smoothing."""
+    return -(1 - alpha) * log_p - alpha * log_probs.mean(1, keepdim=True)
+
+
+@row_loss(
+    beta="[0, inf)",
+    symmetric={"beta": 1.0},
+    limits=r"$\beta=0$: CE; $\beta=1$, uniform prior: unhinged",
+    source="Cheng et al. 2021; CV Table 7",
+    latex=r"-\log p_y+\beta\sum_k\pi_k\log p_k",
+    weight=r"1-p_y-\beta(\pi_y-p_y)",
+)
+def cr(log_p, log_probs, beta=1.0, prior=None):
+    """CE with the confidence regulariser: -log p_y + β Σ_k π_k log p_k, π = P(given label = k).
+
+    prior: K probabilities (a tuple), or None for the uniform one. β = 1 with the labels' frequencies is
+    peer loss in expectation (CV A.5). Unbounded below. ValueError for a prior of another length or sum.
+    """
+    if prior is None:
+        return -log_p + beta * log_probs.mean(1, keepdim=True)
+    pi = torch.as_tensor(prior, dtype=log_probs.dtype, device=log_probs.device)
+    if pi.shape != log_probs.shape[1:] or min(prior) < 0 or abs(sum(prior) - 1) > 1e-6:
+        raise ValueError(
+            f"cr's prior must be {log_probs.shape[1]} probabilities that sum to 1, got {prior!r}"
+        )
+    return -log_p + beta * (log_probs @ pi).unsqueeze(1)
+
+
+@composed(
+    limits=r"expectation: CR with $\beta=1$",
+    source="Liu & Guo 2020; CV Table 7",
+    latex=r"-\log p_y+\log p_{m}(x_n)",
+    weight=r"1-p_y\text{, less the same for the random pairs}",
+)
+def peer():
+    """Peer loss of CE: -log p_y(x) + log p_m(x_n), sample n and label m drawn from the batch.
+
+    The batch's scores and labels are permuted independently at every call, by torch's default generator
+    (training.fit seeds it). Unbounded below.
+    """
+    return ce().peered()
+
+
+@row_loss(
+    symmetric=True,
+    total=lambda K: 0.0,
+    source="SY (abstract)",
+    latex=r"\frac{1}{K}\sum_k s_k-s_y",
+    weight=r"1-\frac{1}{K}",
+)
+def unhinged(log_p, log_probs):
+    """Multi-class unhinged loss mean(s) - s_y = ce().symmetrized(), linear in the scores s; not MAE.
+
+    The definition is ours: SY's abstract says that symmetrising CE gives a linear loss, and this is what it
+    gives. Symmetric (sum 0), convex, smoothness β = 0; unbounded below, so scores must be bounded.
+    """
+    return log_probs.mean(1, keepdim=True) - log_p
+
+
+@row_loss(
+    q="(0, 1]",
+    symmetric=True,
+    total=lambda K, q: 0.0,
+    limits=r"$q\to0$: unhinged; $q=1$: MAE $-1+1/K$",
+    source="SY (abstract)",
+    latex=r"\frac{1}{q}\left(\frac{1}{K}\sum_k p_k^q-p_y^q\right)",
+    weight=r"p_y^q\left(1-p_y-\frac{1}{K}\right)+\frac{p_y}{K}\sum_k p_k^q",
+)
+def sgce(log_p, log_probs, q=0.7):
+    """Symmetrised GCE (mean_k p_k^q - p_y^q)/q = gce(q).symmetrized().
+
+    The definition is ours: SY's abstract only says that SGCE lies between the unhinged loss and MAE and
+    controls smoothness. This one is symmetric (sum 0) and has both limits. Its smoothness is bounded by
+    sgce_smoothness; for K >= 3 q controls it only where the scores are bounded, as SY's networks bound them.
+    """
+    # One exponential for the whole row; its rounding over q is far below the mean it goes into.
+    return ops.box_cox(log_p, q) - (1 - ops.row_power(log_probs, q).mean(1, keepdim=True)) / q
+
+
+@row_loss(
+    alpha="(0, 1]",
+    symmetric=True,
+    total=lambda K, alpha: 0.0,
+    limits=r"$\alpha\to0$: unhinged; $\alpha=1$: $K$ MAE $-K+1$",
+    source="SY (abstract)",
+    latex=r"\frac{K}{\alpha}\left(\frac{1}{K}-p'_y\right),\quad p'=\mathrm{softmax}(\alpha s)",
+    weight=r"Kp'_y(1-p'_y)",
+)
+def alpha_mae(log_p, log_probs, alpha=0.5):
+    """α-MAE (K/α)(1/K - softmax(αs)_y), from the unhinged loss to K times MAE.
+
+    The definition is ours: SY's abstract only says that α-MAE lies between the unhinged loss and MAE and
+    controls smoothness. This one is symmetric (sum 0), has both limits, and is β-smooth with β = αK/(3√3)
+    exactly (alpha_mae_smoothness).
+    """
+    classes = log_probs.shape[1]
+    # Needs no shift by the largest score: the largest p_k is at least 1/K, so the sum is neither 0 nor inf.
+    normaliser = ops.row_power(log_probs, alpha).sum(1, keepdim=True).log()
+    log_kp = alpha * log_p - normaliser + math.log(classes)
+    return ops.box_cox(log_kp, 1) / alpha
+
+
+# --- smoothness ---------------------------------------------------------------------------------------
+
+
+def alpha_mae_smoothness(alpha: float, classes: int) -> float:
+    """β of α-MAE, the Lipschitz constant of its gradient with respect to the scores: αK/(3√3), attained.
+
+    Why: the Hessian is Kα that of MAE at αs. With x = 2p_y - 1 and π the other classes' shares, MAE's is
+    p_y(1-p_y) [x gg' + diag π - ππ'], g = ∇Δ. For a unit vector v the value v'Hv grows with the spread of π,
+    so two other classes suffice, and then its largest size is p(1-p) max(2|x|, 1/2); the maximum over p_y
+    is 1/(3√3), at p_y = (1 ± 1/√3)/2 with one other class.
+    """
+    return alpha * classes / (3 * math.sqrt(3))
+
+
+def sgce_smoothness(q: float, classes: int, spread: float = math.inf) -> float:
+    """Upper bound on β of SGCE where max_k s_k - min_k s_k <= spread:
+
+    (1 - 1/K) [2q c + (1 - e^(-q spread))/2], c = max_p p^q (1-p)² = (q/(q+2))^q (2/(q+2))².
+    Why: with a_k = e_k - p and C = diag p - pp', the Hessian is
+    (p_y^q - mean_k p_k^q) C - q [p_y^q a_y a_y' - mean_k p_k^q a_k a_k'],
+    where ‖C‖ <= 1/2, ‖a_k‖² <= 2(1-p_k)², and p_y^q and p_k^q differ by a factor of e^(-q spread) at most.
+    Goes to 0 with q only for finite spread: at p = (1/2, 1/2, 0, …) its norm is near (1 - 2/K)/2.
+    """
+    c = (q / (q + 2)) ** q * (2 / (q + 2)) ** 2
+    return (1 - 1 / classes) * (2 * q * c - math.expm1(-q * spread) / 2)

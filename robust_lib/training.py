@@ -28,7 +28,9 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 @dataclass(frozen=True)
 class Recipe:
     """How to train. lr follows the schedule per epoch: "constant", "cosine" (to 0), or "step"
-    (multiplied by step_factor after step_epoch epochs). weight_decay is added to the gradient, as in SGD.
+    (multiplied by step_factor after step_epoch epochs). weight_decay is added to the gradient, as in SGD;
+    l1 is the δ of ANL's penalty δ Σ|θ| over all parameters, biases too (its gradient only: the recorded loss
+    is without it).
     """
 
     epochs: int
@@ -37,6 +39,7 @@ class Recipe:
     batch_size: int = 128
     momentum: float = 0.9
     weight_decay: float = 0.0
+    l1: float = 0.0
     schedule: str = "constant"
     step_epoch: int = 5
     step_factor: float = 0.1
@@ -129,7 +132,8 @@ def fit(
             batches = torch.randperm(len(labels), generator=order).to(device).split(recipe.batch_size)
             lr = optimizer.param_groups[0]["lr"]
             in_training = [r for r in recorders if r.when == "train"]
-            row = _epoch(model, images, labels, loss.at_epoch(epoch), optimizer, batches, epoch, in_training)
+            step = Step(model, loss.at_epoch(epoch), optimizer, recipe.l1)
+            row = _epoch(step, images, labels, batches, epoch, in_training)
             schedule.step()
             _record_evaluation(model, images, labels, epoch, [r for r in recorders if r.when == "eval"])
             if test:
@@ -142,21 +146,39 @@ def fit(
     return run
 
 
-def _epoch(model, images, labels, loss, optimizer, batches, epoch, recorders) -> dict:
+@dataclass(frozen=True)
+class Step:
+    """One optimization step on a batch."""
+
+    model: nn.Module
+    loss: Callable
+    optimizer: torch.optim.Optimizer
+    l1: float
+
+    def __call__(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and mean loss of the batch, both detached, as they were before the step."""
+        logits = self.model(images)
+        value = self.loss(logits, targets)
+        self.optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        if self.l1:
+            for parameter in self.model.parameters():
+                parameter.grad.add_(parameter.detach().sign(), alpha=self.l1)
+        self.optimizer.step()
+        return logits.detach(), value.detach()
+
+
+def _epoch(step, images, labels, batches, epoch, recorders) -> dict:
     """One pass over the batches; sums stay on the device until the end, so nothing waits for the host."""
-    model.train()
+    step.model.train()
     total = torch.zeros((), device=images.device)
     correct = torch.zeros((), device=images.device)
     predicted = 0
     for indices in batches:
         targets = labels[indices]
-        logits = model(images[indices])
-        value = loss(logits, targets)
-        optimizer.zero_grad(set_to_none=True)
-        value.backward()
-        optimizer.step()
-        guess = logits.detach().argmax(1)
-        total += value.detach() * len(indices)
+        logits, value = step(images[indices], targets)
+        guess = logits.argmax(1)
+        total += value * len(indices)
         correct += (guess == targets).sum()
         predicted = predicted + torch.bincount(guess, minlength=logits.shape[1])
         for recorder in recorders:
@@ -165,7 +187,7 @@ def _epoch(model, images, labels, loss, optimizer, batches, epoch, recorders) ->
     top = float(predicted.max()) / len(labels)
     given = float(torch.bincount(labels).max()) / len(labels)
     collapsed = top >= COLLAPSE_SHARE > given
-    finite = torch.isfinite(torch.stack([total, *(p.detach().abs().max() for p in model.parameters())]))
+    finite = torch.isfinite(torch.stack([total, *(p.detach().abs().max() for p in step.model.parameters())]))
     state = "diverged" if not bool(finite.all()) else "collapsed" if collapsed else "learning"
     return {"loss": mean, "train_accuracy": float(correct) / len(labels), "top_share": top, "state": state}
 

@@ -83,6 +83,18 @@ def test_one_step_of_fit_is_the_textbook_step(digits):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
+def test_l1_adds_its_gradient_to_every_parameter(digits):
+    images, labels = digits[0][:32], digits[1][:32]
+    recipe = Recipe(epochs=1, batch_size=32, optimizer="sgd", lr=0.1, momentum=0.0, l1=0.05)
+    by_hand = small(images)
+    penalty = sum(p.abs().sum() for p in by_hand.parameters())
+    (losses.ce()(by_hand(images), labels) + 0.05 * penalty).backward()
+    expected = [p.detach() - 0.1 * p.grad for p in by_hand.parameters()]
+    run = fit(small(images), images, labels, losses.ce(), recipe)
+    for ours, theirs in zip(run.model.parameters(), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
 def test_fit_learns_digits_and_says_so(digits):
     images, labels = digits
     run = fit(small(images), images[:800], labels[:800], losses.ce(), Recipe(epochs=6, batch_size=32),

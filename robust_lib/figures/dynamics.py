@@ -39,36 +39,37 @@ def margin_histograms(runs: dict, flipped: torch.Tensor, epochs: list[int]):
     return fig
 
 
-def epoch_boxes(runs: dict, flipped: torch.Tensor, ylabel: str, limits: dict | None = None):
+def epoch_boxes(runs: dict, flipped: torch.Tensor, ylabel: str, symlog: bool = False):
     """HS Fig. 3 and 4: a box per epoch for clean and for flipped samples, one column a run.
 
-    runs: {title: values (epochs, N)}. Boxes span the quartiles, whiskers 1.5 times their distance, outliers
-    are not drawn. limits: {row label: (low, high) or None for all}, one row of panels each.
+    runs: {title: values (epochs, N)}; epochs of NaN stay empty. Boxes span the quartiles, whiskers reach the
+    last value within 1.5 box lengths, outliers are not drawn. symlog: an axis linear within ±1 and
+    logarithmic beyond, for gradients.
     """
-    limits = limits or {"": None}
-    fig, axes = panels(len(limits), len(runs), width=2.4, height=2.0, sharex=True, sharey="row")
-    for column, (title, values) in enumerate(runs.items()):
-        for row, (name, limit) in enumerate(limits.items()):
-            ax = axes[row, column]
-            for side, mask, colour in ((-0.2, ~flipped, CLEAN), (0.2, flipped, NOISY)):
-                boxes = ax.boxplot(
-                    values[:, mask].T.numpy(), positions=np.arange(1, len(values) + 1) + side, widths=0.35,
-                    showfliers=False, patch_artist=True, medianprops={"color": "black"},
-                    whiskerprops={"linewidth": 0.7}, capprops={"linewidth": 0.7}, manage_ticks=False,
-                )  # fmt: skip
-                for box in boxes["boxes"]:
-                    box.set(facecolor=colour, alpha=0.7, linewidth=0.5)
-            ax.axhline(0, color="0.6", linewidth=0.5)
-            if limit:
-                ax.set_ylim(limit)
-            if column == 0:
-                ax.set_ylabel(f"{ylabel}\n{name}".strip())
-        axes[0, column].set_title(title, fontsize=9)
-        axes[-1, column].set_xlabel("epoch")
-    handles = [axes[0, 0].plot([], [], color=c, linewidth=6, alpha=0.7)[0] for c in (CLEAN, NOISY)]
+    fig, axes = panels(1, len(runs), width=2.5, height=2.6, sharex=True, sharey=True)
+    for ax, (title, values) in zip(axes[0], runs.items(), strict=True):
+        for side, mask, colour in ((-0.2, ~flipped, CLEAN), (0.2, flipped, NOISY)):
+            boxes = ax.boxplot(
+                values[:, mask].T.numpy(), positions=np.arange(1, len(values) + 1) + side, widths=0.35,
+                showfliers=False, patch_artist=True, medianprops={"color": "black"},
+                whiskerprops={"linewidth": 0.7}, capprops={"linewidth": 0.7}, manage_ticks=False,
+            )  # fmt: skip
+            for box in boxes["boxes"]:
+                box.set(facecolor=colour, alpha=0.7, linewidth=0.5)
+        ax.axhline(0, color="0.6", linewidth=0.5)
+        if symlog:
+            ax.set_yscale("symlog", linthresh=1)
+        ax.set_title(title, fontsize=9)
+        ax.set_xlabel("epoch")
+    axes[0, 0].set_ylabel(ylabel)
+    _legend(fig, axes[0, 0])
+    return fig
+
+
+def _legend(fig, ax) -> None:
+    handles = [ax.plot([], [], color=colour, linewidth=6, alpha=0.7)[0] for colour in (CLEAN, NOISY)]
     labels = ["clean samples", "flipped samples"]
     fig.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
-    return fig
 
 
 def learning_curves(runs: dict, ylabel: str = "accuracy on clean test images"):
