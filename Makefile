@@ -26,6 +26,7 @@ lab: env ## Open JupyterLab
 
 refresh: env ## Run the committed notebooks in place and redraw figures/
 	@$(PY) -m robust_lib course --in-place $(ARGS)
+	@$(PY) -m robust_lib gallery
 
 lint: env ## Check style
 	$(PY) -m ruff check .

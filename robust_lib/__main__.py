@@ -41,6 +41,14 @@ def course(only: tuple[str, ...], profile: str, given: dict[str, str], out: Path
     sys.exit(runner.run(rows, profile, out, in_place))
 
 
+@main.command()
+def gallery() -> None:
+    """Write figures/README.md and its tables from the figures' sidecars and the library."""
+    from robust_lib import course, gallery
+
+    gallery.write(course.FIGURES)
+
+
 @main.group()
 def bench() -> None:
     """Measure what things cost on this machine."""

@@ -26,7 +26,6 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-from robust_lib import gallery
 from robust_lib.claims import METADATA_KEY
 
 REPOSITORY = "robust-losses-course/robust-losses-course"  # owner/name; nothing else in the library names it
@@ -280,8 +279,6 @@ def run(rows: list[Row], profile: str, out: Path, in_place: bool) -> int:
             interrupted = True
             break
     write_index(rows, profile, out)
-    if in_place:
-        gallery.write(FIGURES)
     click.echo(f"\n{table(rows)}\n\npages: {out / 'index.html'}")
     return 130 if interrupted else int(any(row.error for row in rows))
 

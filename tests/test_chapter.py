@@ -142,6 +142,11 @@ def test_gallery_lists_every_sidecar(tmp_path):
     assert page.index("![alt of a](a.png)") < page.index("![alt of b](b.png)")
 
 
+def test_the_gallerys_tables_are_those_of_the_library():
+    assert (ROOT / "figures/losses.md").read_text() == gallery.losses_page()
+    assert (ROOT / "figures/errata.md").read_text() == gallery.errata_page()
+
+
 def test_every_committed_figure_belongs_to_a_notebook_and_the_gallery():
     notebooks = "".join(path.read_text() for path in (ROOT / "notebooks").glob("*.ipynb"))
     page = (ROOT / "figures/README.md").read_text()

@@ -12,6 +12,55 @@ ANSWERS = {
     "01.1": (lambda p: 2 * p * (1 - p) ** 2, lambda p: 2 * (1 - p), "still has to be multiplied in"),
     "01.2": (lambda q: q / (1 + q), lambda q: q**q / (1 + q) ** (1 + q), "that is a weight"),
     "01.3": ({"blurry"}, {"blurry", "piecewise_zero"}, "it ignores, it does not push"),
+    "02.1": (
+        lambda p, A: (1 / (A + p.log()).sum(), len(p) * (A + p[0].log()) / (A + p.log()).sum()),
+        lambda p, A: (-1 / p.log().sum(), len(p) * p[0].log() / p.log().sum()),
+        "those are NCE's",
+    ),
+    "02.2": (lambda K: (K + 1) / (2 * K), lambda K: 0.5 + 1 / K**2, "right for K = 2; try K = 10"),
+    "02.3": (
+        lambda alpha, beta: -math.log(1e-4) * beta / (alpha - math.log(1e-4) * beta),
+        lambda alpha, beta: beta / (alpha + beta),
+        "A times MAE",
+    ),
+    "03.1": (
+        lambda table: table - table.mean(1, keepdim=True),
+        lambda table: table / table.sum(1, keepdim=True),
+        "still depends on the label",
+    ),
+    "03.2": (lambda eta, K: 1 / (1 - eta * K / (K - 1)), lambda eta, K: 1 / (1 - eta), "not 1 - η"),
+    "03.3": (
+        lambda a, q, K: 1 / (1 + (1 + 1 / a) ** (1 - q) / (K - 1)),
+        lambda a, q, K: (1 + 1 / a) ** (q - 1),
+        "that is the noise ratio",
+    ),
+    "04.1": (
+        lambda clean, flipped: (-1 / math.log(flipped), -1 / math.log(clean)),
+        lambda clean, flipped: (-1 / math.log(clean), -1 / math.log(flipped)),
+        "the smaller one first",
+    ),
+    "04.2": (
+        lambda gamma, K: max(0.0, math.log(K - 1) - 1 / gamma - math.log(1 - math.exp(-1 / gamma))),
+        lambda gamma, K: math.log(K - 1) - 1 / gamma - math.log(1 - math.exp(-1 / gamma)),
+        "no bias is needed",
+    ),
+    "04.3": (
+        {
+            "ce": "right",
+            "mae": "right",
+            "blurry": "wrong",
+            "blurry stopped": "right",
+            "piecewise_zero": "none",
+        },
+        {
+            "ce": "right",
+            "mae": "none",
+            "blurry": "wrong",
+            "blurry stopped": "right",
+            "piecewise_zero": "none",
+        },
+        "it is not zero",
+    ),
 }
 
 

@@ -37,6 +37,7 @@ def test_the_numbers_of_single_errata(evidence):
     assert evidence["cv-7"]["Eq. 4, K=10"] == pytest.approx(-2.602, abs=1e-3)
     assert evidence["cv-7"]["simulated, K=100"] == pytest.approx(-5.087, abs=0.02)
     assert evidence["cv-9"]["printed value at p=1, a=6 q=1.5"] == pytest.approx(-7.68, abs=1e-3)
+    assert [*evidence["hs-2"].values()][1:] == [0.1365, 0.0265, -0.0105, -0.0341]
     assert evidence["hs-3"]["relative"] == pytest.approx(0.183, abs=1e-3)
     assert evidence["hs-5"] == {
         "confirmed": True,
