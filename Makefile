@@ -5,7 +5,8 @@ PYTHON ?= python3
 PY = "$(VENV)/bin/python"
 # An environment that is there stays, unless PYTHON=... on the command line asks for another version.
 WANTED = $(if $(filter command,$(origin PYTHON)),"$(PYTHON)",$(PY))
-NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval_sanitize.cfg
+# Notebooks run on one thread each, two at a time; loadscope keeps the cells of one notebook together.
+NBVAL = -n 2 --dist loadscope --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 .DEFAULT_GOAL := help
 .PHONY: help env course test lab refresh lint clean
