@@ -301,6 +301,41 @@ def _small_for_large() -> dict:
     return {"confirmed": hundred < ten / 5, "MAE's weight at E[Δ], K=10": ten, "K=100": hundred}
 
 
+@_erratum(
+    "cv-14",
+    "A.5.1, below the derivation of Eq. 2",
+    "NCE can be rewritten as L_NCE = γ L_CE + γ ε R_NCE",
+    "the gradients are equal (Eq. 2, with its tilde), the values are not: the right side is 0 for all scores",
+)
+def _equal_gradients_only() -> dict:
+    log_p = torch.log_softmax(_scores(1000, 10, 3), 1)
+    cross_entropy, gamma = -log_p[:, 0], -1 / log_p.sum(1)
+    epsilon = 10 * cross_entropy * gamma
+    right = gamma * cross_entropy + gamma * epsilon * log_p.mean(1)
+    left = cross_entropy * gamma
+    sizes = {"largest size of the right side": float(right.abs().max()), "mean of NCE": float(left.mean())}
+    return {"confirmed": float(right.abs().max()) < 1e-12 < float(left.min())} | sizes
+
+
+@_erratum(
+    "cv-15",
+    "A.5, the confidence regulariser",
+    "minimising R_CR = Σ_i P(ỹ=i) log p_i reduces the entropy of the softmax output",
+    "so for uniform P(ỹ); for skewed ones the first step, along p - P(ỹ), raises the entropy of some outputs",
+)
+def _entropy_under_the_regulariser() -> dict:
+    p = _scores(4000, 10, 2).softmax(1)
+    surprise = p * (
+        p.log() - (p * p.log()).sum(1, keepdim=True)
+    )  # minus the entropy's gradient by the scores
+    share = {}
+    for name, prior in (("uniform", torch.ones(10)), ("skewed", torch.tensor([9.0] + 9 * [1.0]))):
+        change = -(surprise * (p - prior.double() / prior.sum())).sum(1)
+        share[f"share of outputs whose entropy rises, {name}"] = float((change > 0).double().mean())
+    uniform, skewed = share.values()
+    return {"confirmed": uniform == 0 < skewed} | share
+
+
 # --- Hard Samples, Bad Labels -------------------------------------------------------------------------
 
 # Tables 1 (F1), 2 (balanced accuracy) and 4 (F1, human labels): table, data, rate; best baseline and its σ;
