@@ -283,6 +283,8 @@ class Delayed(Loss):
         self.loss, self.epochs, self.first = loss, epochs, first
 
     def at_epoch(self, epoch):
+        if epoch < 1:
+            raise ValueError(f"epoch must be >= 1, for epochs count from 1; got {epoch!r}")
         return (self.first if epoch <= self.epochs else self.loss).at_epoch(epoch)
 
     def of(self, log_p, log_probs):

@@ -61,7 +61,7 @@ def _printed_weight(function):
     "Table 6; also Table 7 (NCE's primary loss) and A.4 (SCE)",
     "AUL = [(a+1) - (a+p)^q]/q and AGCE = [(a-p)^q - (a-1)^q]/q, each beside the other's weight and "
     "constraint; p_i where p_y is meant",
-    "the two functions are swapped (Table 1 has them right); p_y",
+    "the two functions are swapped (Table 1 has each in its row, AGCE with the slip of cv-9); p_y",
 )
 def _swapped_functions() -> dict:
     import sympy

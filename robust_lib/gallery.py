@@ -10,8 +10,10 @@ what ran, where and from which commit. "quick" means the quick profile: mini pac
 seed. A quick figure shows a mechanism; it is never the paper's experiment.
 
 Two tables made from the library: [every loss](losses.md) with its weight, limits, symmetry and source, and
-the [errata](errata.md) of the papers, each with what its check computed.
+the [errata](errata.md) of the papers, each with its check's verdict.
 """
+
+NOTATION = "CV, HS, SY and the symbols: [notation and glossary](../notebooks/notation_and_glossary.md)."
 
 
 def write(folder: Path) -> None:
@@ -31,7 +33,7 @@ def losses_page() -> str:
     """The table of the registry's losses."""
     from robust_lib import zoo_table
 
-    return f"# Every loss\n\nMade from `robust_lib/losses.py`.\n\n{zoo_table.markdown()}"
+    return f"# Every loss\n\nMade from `robust_lib/losses.py`. {NOTATION}\n\n{zoo_table.markdown()}"
 
 
 def errata_page() -> str:
@@ -43,5 +45,6 @@ def errata_page() -> str:
         verdict = "confirmed" if erratum.check()["confirmed"] else "not confirmed"
         cells = (erratum.key, erratum.where, erratum.printed, erratum.correct, verdict)
         rows.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
-    title = "# Errata of the papers\n\nMade from `robust_lib/errata.py`; the tests run every check.\n\n"
+    made = f"Made from `robust_lib/errata.py`; the tests run every check. {NOTATION}"
+    title = f"# Errata of the papers\n\n{made}\n\n"
     return title + "\n".join(rows) + "\n"

@@ -285,7 +285,7 @@ def nfl(log_p, log_probs, gamma=0.5):
     total=lambda K: K - 1.0,
     source="Ye et al. 2023; HS Eq. 3",
     latex=r"1-\frac{n_y}{\sum_k n_k},\quad n_k=\max(\log p_k,\log p_{\min})-\log p_{\min}",
-    weight=r"\frac{m_y(1-p_y)-(1-L)(m_y-p_y\sum_k m_k)}{\sum_k n_k},\quad m_k=1[p_k>p_{\min}]",
+    weight=r"\frac{m_y(1-p_y)-(1-L)(m_y-p_y\sum_k m_k)}{\sum_k n_k},\quad m_k=\mathbb{1}_{p_k>p_{\min}}",
 )
 def nnce(log_p, log_probs):
     """Normalised negative cross entropy 1 - n_y / Σ_k n_k, n_k = A + log p_k, A = -ln p_min, p_min = 1e-7.
@@ -306,7 +306,7 @@ def nnce(log_p, log_probs):
     latex=r"1-\frac{n_y}{\sum_k n_k},\quad n_k=f(\max(p_k,p_{\min}))-f(p_{\min}),"
     r"\quad f(p)=(1-p)^\gamma\log p",
     weight=r"\frac{\varphi_y-(1-L)\left(\varphi_y-p_y\sum_{k\ne y}\varphi_k/(1-p_k)\right)}{\sum_k n_k},"
-    r"\quad\varphi_k=1[p_k>p_{\min}](1-p_k)^\gamma(1-p_k-\gamma p_k\log p_k)",
+    r"\quad\varphi_k=\mathbb{1}_{p_k>p_{\min}}\cdot(1-p_k)^\gamma(1-p_k-\gamma p_k\log p_k)",
 )
 def nnfl(log_p, log_probs, gamma=0.5):
     """Normalised negative focal loss 1 - (A - FL_y) / Σ_k (A - FL_k), A = FL at p_min = 1e-7. Sums to K - 1.
@@ -379,7 +379,7 @@ def gls(log_p, log_probs, alpha=0.1):
 @row_loss(
     beta="[0, inf)",
     symmetric={"beta": 1.0},
-    limits=r"$\beta=0$: CE; $\beta=1$, uniform prior: unhinged",
+    limits=r"$\beta=0$: CE; $\beta=1$, uniform prior: unhinged (symmetric only then)",
     source="Cheng et al. 2021; CV Table 7",
     latex=r"-\log p_y+\beta\sum_k\pi_k\log p_k",
     weight=r"1-p_y-\beta(\pi_y-p_y)",

@@ -226,6 +226,8 @@ def test_delay_uses_ce_up_to_and_including_epoch_d():
     with pytest.raises(ValueError, match=r"call loss.at_epoch\(epoch\) first"):
         loss(*random_batch())
     assert losses.gce().delayed(0).at_epoch(1).name == "gce"
+    with pytest.raises(ValueError, match="epochs count from 1; got 0"):
+        loss.at_epoch(0)
 
 
 def test_registry_finds_and_extends(monkeypatch):
