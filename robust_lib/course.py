@@ -11,6 +11,7 @@ import html
 import json
 import os
 import re
+import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -278,6 +279,8 @@ def run(rows: list[Row], profile: str, out: Path, in_place: bool) -> int:
             row.error = "interrupted"
             interrupted = True
             break
+    for page in {page for row in rows for page in row.path.parent.glob("*.md")}:  # what chapters link to
+        shutil.copy(page, out)
     write_index(rows, profile, out)
     click.echo(f"\n{table(rows)}\n\npages: {out / 'index.html'}")
     return 130 if interrupted else int(any(row.error for row in rows))

@@ -262,6 +262,7 @@ def elsewhere(tmp_path, monkeypatch):
 
 def test_good_run_leaves_table_notebooks_pages_and_figures(folder, elsewhere):
     cases = {"01_a": notebook(LOOK, BIG, SHOW), "02_b": notebook()}
+    (folder / "glossary.md").write_text("chapters link to it")
     result = invoke(folder, cases, "--profile", "full", "-p", "EPOCHS=5")
     assert result.exit_code == 0, result.output
     size = re.search(r"^01_a +\d+\.\d +(\d+) MB +1/1$", result.output, re.MULTILINE)
@@ -273,6 +274,7 @@ def test_good_run_leaves_table_notebooks_pages_and_figures(folder, elsewhere):
     printed = course.code_cells(course.read(out / "01_a.ipynb"))[3].outputs[0].text
     assert printed == f"full 5 notebooks {sys.executable}\n"
     assert (out / "figures/curve.png").exists()
+    assert (out / "glossary.md").exists()
     index = (out / "index.html").read_text(encoding="utf-8")
     assert '<a href="01_a.html">01 Try &amp; see</a>' in index
     assert '<img src="figures/curve.png" alt="A curve &amp; a line"' in index
