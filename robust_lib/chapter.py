@@ -34,7 +34,7 @@ class Chapter:
         settings = PROFILES[profile]
         self.profile, self.seed, self.size = profile, seed, settings["size"]
         if settings["threads"]:
-            torch.set_num_threads(min(settings["threads"], os.cpu_count() or 1))
+            torch.set_num_threads(settings["threads"])
         cuda = settings["device"] == "auto" and torch.cuda.is_available()
         self.device = "cuda" if cuda else "cpu"
         self._started = time.perf_counter()

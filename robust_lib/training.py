@@ -121,6 +121,7 @@ def fit(
     test = test and tuple(part.to(device) for part in test)
     for recorder in recorders:
         recorder.start(recipe.epochs, len(labels), device)
+    in_training, in_evaluation = ([r for r in recorders if r.when == when] for when in ("train", "eval"))
     run = Fit(model)
     optimizer, schedule = recipe.optimize(model.parameters())
     order = torch.Generator().manual_seed(seed)
@@ -131,11 +132,10 @@ def fit(
             start = time.perf_counter()
             batches = torch.randperm(len(labels), generator=order).to(device).split(recipe.batch_size)
             lr = optimizer.param_groups[0]["lr"]
-            in_training = [r for r in recorders if r.when == "train"]
             step = Step(model, loss.at_epoch(epoch), optimizer, recipe.l1)
             row = _epoch(step, images, labels, batches, epoch, in_training)
             schedule.step()
-            _record_evaluation(model, images, labels, epoch, [r for r in recorders if r.when == "eval"])
+            _record_evaluation(model, images, labels, epoch, in_evaluation)
             if test:
                 row["test_accuracy"] = accuracy(model, *test)
             run.history.append({"epoch": epoch, "lr": lr} | row | {"seconds": time.perf_counter() - start})
