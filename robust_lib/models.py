@@ -1,9 +1,14 @@
 """The networks: the papers' own, and a small one for the quick profile; (N, C, H, W) -> logits (N, K)."""
 
+import os
+import pickle
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import nn
+
+from robust_lib.data import DataError
 
 
 def hs_mnist(classes: int = 10, channels: int = 1, size: int = 28) -> nn.Sequential:
@@ -46,7 +51,98 @@ def small_cnn(classes: int = 10, channels: int = 1, size: int = 28) -> nn.Sequen
     )
 
 
-MODELS: dict[str, Callable[..., nn.Module]] = {"hs_mnist": hs_mnist, "small_cnn": small_cnn}
+def cv_cnn4(classes: int = 10, channels: int = 1, size: int = 28) -> nn.Sequential:
+    """CV's 4-layer CNN for MNIST, batch normalised; 422,090 parameters. For the widths see cv_cnn8."""
+    return _batch_normalised([[32], [64]], 128, classes, channels, size)
+
+
+def cv_cnn8(classes: int = 10, channels: int = 3, size: int = 32) -> nn.Sequential:
+    """CV's 8-layer CNN for CIFAR-10, batch normalised: six conv, two linear layers; 1,639,794 parameters.
+
+    CV App. B gives the number of layers and follows the experiments of Ma et al. (2020): widths and initial
+    weights are those of their public code (HanxunH/Active-Passive-Losses).
+    """
+    return _batch_normalised([[64, 64], [128, 128], [196, 196]], 256, classes, channels, size)
+
+
+def _batch_normalised(blocks: list[list[int]], hidden: int, classes: int, channels: int, size: int):
+    """Blocks of 3x3 convolutions, each halving the image, then a hidden layer; weights by He and Glorot."""
+    layers: list[nn.Module] = []
+    for widths in blocks:
+        for width in widths:
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+            channels = width
+        layers.append(nn.MaxPool2d(2))
+    inner = size // 2 ** len(blocks)
+    layers += [nn.Flatten(), nn.Linear(channels * inner**2, hidden), nn.BatchNorm1d(hidden), nn.ReLU()]
+    network = nn.Sequential(*layers, nn.Linear(hidden, classes))
+    for layer in network:
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+        elif isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+    return network
+
+
+def resnet34(classes: int = 10, channels: int = 3, size: int = 32) -> nn.Module:
+    """ResNet-34 from scratch with HS's stem for small images; 21,282,122 parameters for 10 classes of RGB.
+
+    The first convolution is 3x3 with stride 1 instead of 7x7 with stride 2, and no max-pooling follows it
+    (HS §5). CV, for CIFAR-100, says "a ResNet-34" only. Any size will do: the network ends in an average.
+    """
+    from torchvision.models import resnet34 as torchvision_resnet34
+
+    network = torchvision_resnet34(num_classes=classes)
+    network.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision does
+    network.maxpool = nn.Identity()
+    return network
+
+
+def resnet34_imagenet(classes: int = 10, channels: int = 3, size: int = 32) -> nn.Module:
+    """HS's CIFAR network: resnet34 with ImageNet weights in all layers but the first and the last.
+
+    Raises DataError where the weights cannot be had. A run with resnet34 instead is not HS's setting.
+    """
+    network = resnet34(classes, channels, size)
+    fresh = {
+        name: value for name, value in network.state_dict().items() if name.startswith(("conv1.", "fc."))
+    }
+    network.load_state_dict(imagenet_weights() | fresh)
+    return network
+
+
+def imagenet_weights() -> dict[str, torch.Tensor]:
+    """The state of torchvision's ImageNet ResNet-34 (IMAGENET1K_V1), name -> tensor.
+
+    From the file of that name in $ROBUST_DATA or in torch's own cache, or else downloaded into that cache.
+    Raises DataError when neither works.
+    """
+    from torchvision.models import ResNet34_Weights
+
+    url = ResNet34_Weights.IMAGENET1K_V1.url
+    file = url.rpartition("/")[2]
+    folder = os.environ.get("ROBUST_DATA")
+    folder = folder if folder and (Path(folder) / file).exists() else None
+    options = {"map_location": "cpu", "check_hash": True, "weights_only": True}
+    try:
+        return torch.hub.load_state_dict_from_url(url, folder, **options)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        where = folder or Path(torch.hub.get_dir()) / "checkpoints"
+        raise DataError(
+            f"the ImageNet weights of ResNet-34 cannot be had ({where}, {url}: {error}). Put {file} into the "
+            "folder that ROBUST_DATA names. 'resnet34' is the same network from scratch, not HS's setting"
+        ) from None
+
+
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "hs_mnist": hs_mnist,
+    "small_cnn": small_cnn,
+    "cv_cnn4": cv_cnn4,
+    "cv_cnn8": cv_cnn8,
+    "resnet34": resnet34,
+    "resnet34_imagenet": resnet34_imagenet,
+}
 
 
 def build(name: str, images: torch.Tensor, classes: int, seed: int) -> nn.Module:

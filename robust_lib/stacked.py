@@ -1,0 +1,185 @@
+"""Networks of one shape trained at once, their parameters stacked: folds, seeds and grid points together.
+
+A small network leaves most of a GPU idle; M of them in one launch do not. Each member has its own weights,
+samples, labels, loss and seed, and ends where `training.fit` would have brought it, up to rounding.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from robust_lib.dynamics import Recorder
+from robust_lib.training import (
+    CrossValidation,
+    Fit,
+    Recipe,
+    assemble,
+    autocast,
+    batches,
+    crop_flip,
+    epoch_row,
+    pick_device,
+    predict,
+    split,
+)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of a stack and what it is trained on: positions into the images, and its labels there."""
+
+    model: nn.Module
+    indices: Tensor
+    labels: Tensor
+    loss: object
+    seed: int
+    recorders: Sequence[Recorder] = ()
+
+
+def fit(members: Sequence[Member], images: Tensor, recipe: Recipe, *, device: str = "auto") -> list[Fit]:
+    """Train all members, one Fit each; images float (N, C, H, W) are shared, and weights land in the models.
+
+    As `training.fit` with these differences: a diverged member is named and does not stop the others, dropout
+    and augmentation draw other numbers, and where members differ in size the last batch of the smaller
+    ones is filled up with samples of its own that count for nothing but batch norm's statistics.
+    Recorders must be of when="train". ValueError for members that differ in length by more than one batch.
+    """
+    _check(members, images, recipe)
+    device = pick_device(device)
+    models = [member.model.to(device) for member in members]
+    params, buffers = stack_module_state(models)
+    images = images.to(device)
+    labels = [member.labels.to(device) for member in members]
+    places = [member.indices.to(device) for member in members]
+    for member in members:
+        for recorder in member.recorders:
+            recorder.start(recipe.epochs, len(member.labels), device)
+    optimizer, schedule = recipe.optimize(list(params.values()))
+    orders = [torch.Generator().manual_seed(member.seed) for member in members]
+    runs = [Fit(model) for model in models]
+    step = _Step(models[0], params, buffers, optimizer, recipe)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(members[0].seed)
+        for epoch in range(1, recipe.epochs + 1):
+            start, lr = time.perf_counter(), optimizer.param_groups[0]["lr"]
+            order = [
+                torch.randperm(len(y), generator=g).to(device) for y, g in zip(labels, orders, strict=True)
+            ]
+            rows = _epoch(step, members, images, labels, places, order, epoch)
+            schedule.step()
+            seconds = (time.perf_counter() - start) / len(members)
+            for run, row in zip(runs, rows, strict=True):
+                run.history.append({"epoch": epoch, "lr": lr} | row | {"seconds": seconds})
+    _unstack(models, params, buffers)
+    for member in members:
+        for recorder in member.recorders:
+            recorder.finish()
+    return runs
+
+
+def cross_validate(
+    build: Callable[[int], nn.Module],
+    images: Tensor,
+    labels: Tensor,
+    loss,
+    recipe: Recipe,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    device: str = "auto",
+) -> CrossValidation:
+    """As `training.cross_validate`, with all folds trained at once."""
+    parts = split(labels, folds, seed)
+    members = [Member(build(own), train, labels[train], loss, own) for own, train, _ in parts]
+    fits = fit(members, images, recipe, device=device)
+    target = pick_device(device)
+    logits = [
+        predict(run.model, images[held].to(target)) for run, (_, _, held) in zip(fits, parts, strict=True)
+    ]
+    return assemble(parts, logits, fits)
+
+
+def _check(members, images, recipe) -> None:
+    if not members:
+        raise ValueError("members must hold at least one, got none")
+    sizes = [len(member.labels) for member in members]
+    counts = {len(batches(torch.arange(size), recipe.batch_size)) for size in sizes}
+    if len(counts) > 1:
+        raise ValueError(f"members must have the same number of batches, got sizes {sorted(set(sizes))}")
+    for member in members:
+        if len(member.indices) != len(member.labels):
+            raise ValueError(
+                f"indices and labels must be equally long, got {len(member.indices)} and {len(member.labels)}"
+            )
+        if any(recorder.when != "train" for recorder in member.recorders):
+            raise ValueError('recorders must be of when="train"')
+    if not images.is_floating_point():
+        raise ValueError(f"images must be floating, got {images.dtype}")
+
+
+class _Step:
+    """One step of the whole stack on inputs (M, B, …)."""
+
+    def __init__(self, skeleton, params, buffers, optimizer, recipe):
+        self.params, self.buffers, self.optimizer, self.recipe = params, buffers, optimizer, recipe
+        skeleton.train()
+
+        def forward(params, buffers, images):
+            return functional_call(skeleton, (params, buffers), (images,))
+
+        self.forward = vmap(forward, randomness="different")
+
+    def logits(self, images: Tensor) -> Tensor:
+        if self.recipe.augment == "crop-flip":
+            images = crop_flip(images.flatten(0, 1)).view_as(images)
+        with autocast(images.device, self.recipe.precision):
+            return self.forward(self.params, self.buffers, images).float()
+
+    def update(self, means: Tensor) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        means.sum().backward()
+        if self.recipe.l1:
+            for parameter in self.params.values():
+                parameter.grad.add_(parameter.detach().sign(), alpha=self.recipe.l1)
+        self.optimizer.step()
+
+
+def _epoch(step: _Step, members, images, labels, places, order, epoch: int) -> list[dict]:
+    """One pass; per member the same sums that training.fit keeps, on the device until the end."""
+    size = step.recipe.batch_size
+    losses = [member.loss.at_epoch(epoch) for member in members]
+    total = torch.zeros(len(members), device=images.device)
+    correct, predicted = torch.zeros_like(total), 0
+    for parts in zip(*(batches(one, size) for one in order), strict=True):
+        sizes = [len(part) for part in parts]
+        filled = [torch.cat([part, part[: max(sizes) - len(part)]]) for part in parts]
+        picture = torch.stack([images[place[part]] for place, part in zip(places, filled, strict=True)])
+        logits = step.logits(picture)
+        means, guesses = [], []
+        for m, (part, loss) in enumerate(zip(parts, losses, strict=True)):
+            own, targets = logits[m, : len(part)], labels[m][part]
+            means.append(loss(own, targets))
+            guess = own.detach().argmax(1)
+            guesses.append(torch.bincount(guess, minlength=logits.shape[2]))
+            correct[m] += (guess == targets).sum()
+            for recorder in members[m].recorders:
+                recorder.batch(epoch, part, own, targets)
+        means = torch.stack(means)
+        step.update(means)
+        total += means.detach() * torch.tensor(sizes, device=images.device)
+        predicted = predicted + torch.stack(guesses)
+    peaks = torch.stack([p.detach().abs().flatten(1).amax(1) for p in step.params.values()]).amax(0)
+    sums = zip(total, correct, predicted, labels, peaks, strict=True)
+    return [epoch_row(*member) for member in sums]
+
+
+def _unstack(models, params, buffers) -> None:
+    """The stack's weights and statistics, each back in its model."""
+    with torch.no_grad():
+        for m, model in enumerate(models):
+            for name, value in (*model.named_parameters(), *model.named_buffers()):
+                value.copy_((params.get(name) if name in params else buffers[name])[m])
