@@ -9,6 +9,7 @@ from torch import nn
 
 from robust_lib import data, losses, models, training
 
+WAYS = {"plain loop": "fp32", "fit": "fp32", "fit bf16": "bf16"}  # and the precision of each
 LIMITS = {"p": 1.5, "margin": 1.5, "row": 3.0, "batch": 3.0}  # by what the loss sees (algebra.SIGHT)
 
 
@@ -55,8 +56,8 @@ def table(ratios: dict) -> str:
     return "\n".join(lines)
 
 
-def plain_epoch(model: nn.Module, pictures: data.ImageSet, recipe: training.Recipe) -> None:
-    """One epoch as users write it: PIL images, torchvision transforms, DataLoader, Adam, cross entropy."""
+def plain_training(model: nn.Module, pictures: data.ImageSet, recipe: training.Recipe) -> None:
+    """Training as users write it: PIL images, torchvision transforms, DataLoader, Adam, cross entropy."""
     from PIL import Image
     from torchvision import transforms
 
@@ -73,29 +74,72 @@ def plain_epoch(model: nn.Module, pictures: data.ImageSet, recipe: training.Reci
 
     optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr)
     model.train()
-    for images, targets in torch.utils.data.DataLoader(Pictures(), recipe.batch_size, shuffle=True):
-        optimizer.zero_grad()
-        F.cross_entropy(model(images), targets).backward()
-        optimizer.step()
+    for _ in range(recipe.epochs):
+        for images, targets in torch.utils.data.DataLoader(Pictures(), recipe.batch_size, shuffle=True):
+            optimizer.zero_grad()
+            F.cross_entropy(model(images), targets).backward()
+            optimizer.step()
 
 
-def training_rates(pictures: data.ImageSet, network: str = "hs_mnist", rounds: int = 3) -> dict:
-    """Images per second of one epoch on the CPU, batch 128: {"fit": median, "plain": median, "ratio": ...}.
+def training_rates(pictures, test, network: str = "hs_mnist", epochs: int = 1, seeds: int = 3) -> dict:
+    """{way: {"rate": images/s, median over seeds, "accuracy": [one per seed]}} of training on the CPU.
 
-    Both run in turns in this process, on the same threads, with a fresh network each time; fit's time holds
-    the conversion to float and its bookkeeping (accuracy, collapse check).
+    Ways: "plain loop", "fit", "fit bf16". They take turns in this process, on the same threads, batch 128, a
+    fresh network each time; fit's time holds the conversion to float and its bookkeeping.
     """
-    recipe = training.Recipe(epochs=1)
-    seconds: dict[str, list[float]] = {"fit": [], "plain": []}
-    for round_ in range(rounds):
-        for way, took in seconds.items():
-            model = models.build(network, pictures.images, len(pictures.classes), seed=round_)
+    exam = data.to_float(test.images, test.name), test.labels
+    seconds, accuracy = {way: [] for way in WAYS}, {way: [] for way in WAYS}
+    for seed in range(seeds):
+        for way in WAYS:
+            model = models.build(network, pictures.images, len(pictures.classes), seed)
+            torch.manual_seed(seed)
             start = time.perf_counter()
-            if way == "plain":
-                plain_epoch(model, pictures, recipe)
+            if way == "plain loop":
+                plain_training(model, pictures, training.Recipe(epochs))
             else:
                 images = data.to_float(pictures.images, pictures.name)
-                training.fit(model, images, pictures.labels, losses.ce(), recipe, device="cpu")
-            took.append(time.perf_counter() - start)
-    rates = {way: len(pictures.labels) / statistics.median(took) for way, took in seconds.items()}
-    return rates | {"ratio": rates["fit"] / rates["plain"]}
+                recipe = training.Recipe(epochs, precision=WAYS[way])
+                training.fit(model, images, pictures.labels, losses.ce(), recipe, seed=seed, device="cpu")
+            seconds[way].append(time.perf_counter() - start)
+            accuracy[way].append(training.accuracy(model, *exam))
+    seen = len(pictures.labels) * epochs
+    return {way: {"rate": seen / statistics.median(seconds[way]), "accuracy": accuracy[way]} for way in WAYS}
+
+
+def flops_per_image(network: str, images: torch.Tensor, classes: int) -> float:
+    """Floating-point operations of one training image, forward and backward, counted by torch."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    batch = torch.zeros(8, *images.shape[1:])
+    model = models.build(network, images, classes, 0)
+    with FlopCounterMode(display=False) as counter:
+        model(batch).sum().backward()
+    return counter.get_total_flops() / len(batch)
+
+
+def gemm_rate(precision: str, size: int = 2048, rounds: int = 5) -> float:
+    """Operations per second of a square matrix product on the CPU, the best of a few rounds."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+    seconds = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        a @ b
+        seconds.append(time.perf_counter() - start)
+    return 2 * size**3 / min(seconds)
+
+
+def training_table(pictures, test, epochs: int, network: str = "hs_mnist") -> str:
+    """Rates, ratios to the plain loop, share of the matrix-product rate, accuracies: as text."""
+    rates = training_rates(pictures, test, network, epochs)
+    work = flops_per_image(network, pictures.images, len(pictures.classes))
+    base = rates["plain loop"]["rate"]
+    lines = [f"{'way':12} {'images/s':>9} {'ratio':>6} {'GFLOP/s':>8} {'of GEMM':>8}  accuracy per seed"]
+    for way, row in rates.items():
+        speed = row["rate"] * work
+        share = speed / gemm_rate(WAYS[way])
+        lines.append(
+            f"{way:12} {row['rate']:9.0f} {row['rate'] / base:6.2f} {speed / 1e9:8.1f} "
+            f"{share:8.0%}  {' '.join(f'{value:.4f}' for value in row['accuracy'])}"
+        )
+    return "\n".join(lines)

@@ -1,9 +1,11 @@
 """The bench command's arithmetic and its text; nothing here depends on how fast the machine is."""
 
+from dataclasses import replace
+
 import torch
 from click.testing import CliRunner
 
-from robust_lib import bench, losses
+from robust_lib import bench, data, losses
 from robust_lib.__main__ import main
 
 
@@ -27,3 +29,29 @@ def test_the_command_prints_one_line_a_loss(monkeypatch):
     result = CliRunner().invoke(main, ["bench", "losses"])
     assert result.exit_code == 0
     assert "gce                1.00    1.5" in result.output
+
+
+def test_training_is_compared_with_the_plain_loop_on_real_images():
+    pictures, test = (data.load("mnist", split) for split in ("train", "test"))
+    few = [replace(part, images=part.images[:256], labels=part.labels[:256]) for part in (pictures, test)]
+    rates = bench.training_rates(*few, "small_cnn", epochs=4, seeds=1)
+    assert list(rates) == ["plain loop", "fit", "fit bf16"]
+    for row in rates.values():
+        assert row["rate"] > 0
+        assert 0.4 < row["accuracy"][0] <= 1  # each of the three really trains
+
+
+def test_flops_are_those_of_the_layers():
+    forward = 2 * (16 * 14**2 * 25 + 32 * 7**2 * 16 * 25 + 32 * 49 * 128 + 128 * 10)
+    first = 2 * 16 * 14**2 * 25  # the first layer's input needs no gradient
+    assert bench.flops_per_image("small_cnn", torch.zeros(1, 1, 28, 28), 10) == 3 * forward - first
+
+
+def test_the_training_table_has_a_line_per_way(monkeypatch):
+    ways = {"plain loop": (100.0, [0.9]), "fit": (150.0, [0.91]), "fit bf16": (250.0, [0.905])}
+    rates = {way: {"rate": rate, "accuracy": accuracy} for way, (rate, accuracy) in ways.items()}
+    monkeypatch.setattr(bench, "training_rates", lambda *_: rates)
+    monkeypatch.setattr(bench, "gemm_rate", lambda _: 1e10)
+    lines = bench.training_table(data.load("mnist"), None, epochs=1).splitlines()
+    assert [line.split()[-4] for line in lines[1:]] == ["1.00", "1.50", "2.50"]
+    assert lines[3].endswith("0.9050")
