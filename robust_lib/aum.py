@@ -61,21 +61,28 @@ class AreaUnderMargin:
         return self.sums / self.counts
 
 
-def threshold_samples(labels, classes: int, seed: int, count: int | None = None) -> tuple[Tensor, Tensor]:
+def threshold_samples(
+    labels, classes: int, seed: int, count: int | None = None, run: int = 0
+) -> tuple[Tensor, Tensor]:
     """Gives `count` samples, chosen uniformly, the extra class K: (labels int64 (N,), mask bool (N,)).
 
     The model then needs K + 1 outputs.  Default count: N // (K + 1), so that the extra class is as large as
-    the others on average (Pleiss et al. 2020; their replication code takes N // K).  labels: integers (N,)
-    in 0..K-1; count in 1..N-1; seed an integer >= 0; else ValueError.  Does not touch global random states.
+    the others on average (Pleiss et al. 2020; their replication code takes N // K).  Another `run`
+    (0, 1, ...) with the same seed takes other samples: the next `count` of one permutation, so that two runs
+    judge everyone.  labels: integers (N,) in 0..K-1; count in 1..N-1; run such that count samples are left
+    for it; seed an integer >= 0; else ValueError.  Does not touch global random states.
     """
     given = as_labels(labels, classes=classes)
     count = len(given) // (classes + 1) if count is None else count
     if not 1 <= count < len(given):
         raise ValueError(f"count must be in 1..{len(given) - 1} for {len(given)} samples, got {count}")
-    # The front of one permutation: a second run could take the next `count`, so that the two judge everyone.
+    if run not in range(len(given) // count):
+        raise ValueError(
+            f"run must be in 0..{len(given) // count - 1} for {count} of {len(given)} samples, got {run!r}"
+        )
     order = np.random.default_rng([check_seed(seed), *b"threshold samples"]).permutation(len(given))
     mask = torch.zeros(len(given), dtype=torch.bool)
-    mask[torch.from_numpy(order[:count])] = True
+    mask[torch.from_numpy(order[run * count : (run + 1) * count])] = True
     device = labels.device if isinstance(labels, Tensor) else "cpu"
     return given.masked_fill(mask, classes).to(device), mask.to(device)
 

@@ -50,6 +50,75 @@ def confident_joint(labels, probs, calibrate: bool = True) -> np.ndarray:
     return compute_confident_joint(labels, probs, calibrate=calibrate)
 
 
+def by_hand(labels, probs, method: str = "both") -> np.ndarray:
+    """What `flag` returns, in plain numpy, with cleanlab's rules where they differ from the paper.
+
+    Those are: 1e-6 below a threshold qualifies; if several classes qualify, the arg max over *all* counts;
+    the joint's diagonal is at least 1; a row is rounded so that it keeps its sum; at least one sample of each
+    class is kept (at the cost of the row's other counts, evenly, rounded down); what the network itself would
+    label as given is never flagged.  Arguments and errors as `flag`.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    labels, probs = _check_every_class(labels, probs)
+    sizes, (counted, guess) = np.bincount(labels), _confident_class(labels, probs)
+    if method == "confident_learning":
+        mask = counted & (guess != labels)
+    else:
+        by_class, by_rate = _prune(labels, probs, _counts_by_hand(labels[counted], guess[counted], sizes))
+        mask = {"prune_by_class": by_class, "prune_by_noise_rate": by_rate}.get(method, by_class & by_rate)
+    nudged = probs + 1e-6 * np.eye(len(sizes))[labels]
+    return mask & (nudged.argmax(1) != labels)
+
+
+def _confident_class(labels: np.ndarray, probs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whether a sample counts, bool (N,), and for which class, int (N,), meaningless where it does not."""
+    thresholds = np.array([p[labels == j].mean() for j, p in enumerate(probs.T)])
+    above = probs >= thresholds.clip(2e-6) - 1e-6
+    return above.any(1), np.where(above.sum(1) == 1, above.argmax(1), probs.argmax(1))
+
+
+def _counts_by_hand(given: np.ndarray, guess: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """The calibrated joint of given label and guess, int (K, K), with at least 1 on its diagonal."""
+    joint = np.zeros((len(sizes), len(sizes)), dtype=int)
+    np.add.at(joint, (guess, given), 1)  # transposed: cleanlab's order in memory, so of summation too
+    np.fill_diagonal(joint, joint.diagonal().clip(1))
+    scaled = (joint / joint.sum(0) * sizes).T
+    scaled = scaled / scaled.sum() * sizes.sum()  # a factor of 1, but for the last bit
+    return np.stack([_keep_one(_round_row(row), i) for i, row in enumerate(scaled)])
+
+
+def _prune(labels: np.ndarray, probs: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The masks (N,) of pruning by class and by noise rate."""
+    by_class, by_rate = np.zeros((2, len(labels)), dtype=bool)
+    for i, row in enumerate(counts):
+        members = np.flatnonzero(labels == i)
+        own = probs[members]
+        by_class[members[np.argsort(own[:, i])[: len(members) - row[i]]]] = True
+        for j in np.flatnonzero(row):
+            if j != i:
+                by_rate[members[np.argsort(own[:, i] - own[:, j])[: row[j]]]] = True
+    return by_class, by_rate
+
+
+def _round_row(row: np.ndarray) -> np.ndarray:
+    """Rounds a row so that its sum stays: the entries that rounding hurt most give way."""
+    rounded = row.round()
+    missing = int(row.sum().round() - rounded.sum())
+    order = np.argsort(row - rounded)
+    changed = order[::-1][:missing] if missing > 0 else order[:-missing]
+    rounded[changed] += np.sign(missing)
+    return rounded.astype(int)
+
+
+def _keep_one(row: np.ndarray, i: int) -> np.ndarray:
+    """Row i of the counts with a diagonal of at least 1, at the others' cost."""
+    lacking = max(1 - row[i], 0)
+    kept = (row - lacking / max(np.count_nonzero(row) - 1, 1)).clip(0)
+    kept[i] = max(row[i], 1)
+    return kept.astype(int)
+
+
 def rank(labels, probs, method: str = "normalized_margin") -> np.ndarray:
     """A label quality in [0, 1] for each of N samples, the lowest being the most suspicious: float64 (N,).
 

@@ -154,6 +154,19 @@ def test_threshold_samples_are_chosen_evenly():
     assert chosen.std() == pytest.approx(6, rel=0.1)
 
 
+def test_runs_take_disjoint_blocks_of_one_permutation():
+    labels = torch.arange(103) % 10
+    masks = [aum.threshold_samples(labels, 10, seed=2, count=20, run=r)[1] for r in range(5)]
+    assert [int(mask.sum()) for mask in masks] == [20] * 5
+    assert torch.stack(masks).sum(0).max() == 1
+    twice = aum.threshold_samples(labels, 10, seed=2, count=40)[1]
+    assert (masks[0] | masks[1]).equal(twice)
+    assert masks[0].equal(aum.threshold_samples(labels, 10, seed=2, count=20)[1])
+    for run in (5, -1, 0.5):
+        with pytest.raises(ValueError, match=rf"run must be in 0\.\.4 for 20 of 103 samples, got {run}"):
+            aum.threshold_samples(labels, 10, seed=2, count=20, run=run)
+
+
 def test_threshold_samples_depend_on_the_seed_alone():
     labels = torch.arange(200) % 4
     torch.manual_seed(0)

@@ -48,8 +48,11 @@ def noisy_predictions(samples=600, classes=5, rate=0.3, seed=0):
     generator = np.random.default_rng(seed)
     true = np.arange(samples) % classes
     logits = generator.normal(size=(samples, classes)) + 2.5 * np.eye(classes)[true]
-    probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    return corrupt(true, uniform(classes, rate), seed=seed), probs
+    return corrupt(true, uniform(classes, rate), seed=seed), softmax(logits)
+
+
+def softmax(logits):
+    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
 
 
 # ---- by hand
@@ -99,6 +102,63 @@ def test_rank_by_hand():
     np.testing.assert_allclose(confidence, [row[y] / 100 for row, y in zip(HUNDREDTHS, GIVEN, strict=True)])
     assert confidence.argmin() == 8
     assert confidence.dtype == np.float64
+
+
+# ---- the whole method by hand
+
+
+def label_sets():
+    """Labels and probabilities of many kinds, with the name of each."""
+    for classes, samples, rate in (
+        (3, 90, 0.2),
+        (3, 400, 0.5),
+        (5, 600, 0.3),
+        (10, 2000, 0.3),
+        (2, 150, 0.1),
+    ):
+        corruption, probs = noisy_predictions(samples, classes, rate, seed=samples)
+        yield f"K={classes}, N={samples}", corruption.labels.numpy(), probs
+    generator = np.random.default_rng(7)
+    sizes = np.array([300, 60, 12, 2, 1])
+    labels = np.repeat(np.arange(5), sizes)
+    logits = generator.normal(size=(375, 5)) + 1.5 * np.eye(5)[generator.permutation(labels)] + np.log(sizes)
+    yield "imbalanced, one class of one", labels, softmax(logits)
+    labels = np.arange(24) % 8
+    yield "three samples a class, all of them doubtful", labels, softmax(generator.normal(size=(24, 8)))
+    corruption, probs = noisy_predictions(500, 4, 0.3)
+    shunned = probs * [1, 1, 1, 1e-3]
+    yield "a class nobody predicts", corruption.labels.numpy(), shunned / shunned.sum(1, keepdims=True)
+    coarse = probs.round(1) + 1e-3
+    yield "many equal probabilities", corruption.labels.numpy(), coarse / coarse.sum(1, keepdims=True)
+    yield "the same for everyone", np.arange(60) % 3, np.full((60, 3), 1 / 3)
+    yield "a float32 softmax", corruption.labels.numpy(), torch.tensor(probs).float()
+    kinds = np.repeat([[0.5, 0.3, 0.2], [0.2, 0.5, 0.3], [0.3, 0.2, 0.5]], [40, 30, 30], axis=0)
+    jitter = generator.uniform(-3e-7, 3e-7, (100, 1)) * [1, -1, 0]
+    yield "thresholds met to 1e-6 only", np.repeat([0, 1, 2], [30, 40, 30]), kinds + jitter
+    yield "the twelve samples above", LABELS, PROBS
+
+
+@pytest.mark.filterwarnings("ignore:May not flag all label issues")
+@pytest.mark.parametrize("method", confident.METHODS)
+@pytest.mark.parametrize(("labels", "probs"), [pytest.param(*rest, id=name) for name, *rest in label_sets()])
+def test_by_hand_equals_cleanlab(labels, probs, method):
+    assert confident.by_hand(labels, probs, method).tolist() == confident.flag(labels, probs, method).tolist()
+
+
+@pytest.mark.filterwarnings("ignore:May not flag all label issues")
+def test_the_label_sets_reach_the_rules_that_matter():
+    sets = {name: (labels, np.asarray(probs)) for name, labels, probs in label_sets()}
+    flags = [confident.flag(*pair).sum() for pair in sets.values()]
+    assert sum(count > 0 for count in flags) >= len(sets) - 1
+    labels, probs = sets["three samples a class, all of them doubtful"]
+    assert confident.confident_joint(labels, probs).diagonal().min() == 0
+    labels, probs = sets["a class nobody predicts"]
+    assert 3 not in probs.argmax(1)
+    labels, probs = sets["K=10, N=2000"]
+    joint = confident.confident_joint(labels, probs, calibrate=False)
+    sizes = np.bincount(labels)[:, None]
+    one_by_one = np.rint(joint / joint.sum(1, keepdims=True) * sizes)
+    assert (one_by_one != confident.confident_joint(labels, probs)).any()  # rounding to row sums matters
 
 
 # ---- what cleanlab does, recorded
@@ -224,7 +284,9 @@ def test_a_softmax_of_lower_precision_is_accepted(dtype):
 # ---- wrong input
 
 
-@pytest.mark.parametrize("call", [confident.flag, confident.confident_joint, confident.rank])
+@pytest.mark.parametrize(
+    "call", [confident.flag, confident.by_hand, confident.confident_joint, confident.rank]
+)
 @pytest.mark.parametrize(
     ("labels", "probs", "message"),
     [
@@ -249,6 +311,8 @@ def test_wrong_inputs(call, labels, probs, message):
 def test_wrong_methods():
     with pytest.raises(ValueError, match=r"method must be one of both, prune_by_class, .* got 'pbc'"):
         confident.flag(LABELS, PROBS, "pbc")
+    with pytest.raises(ValueError, match="method must be one of both, .* got 'pbc'"):
+        confident.by_hand(LABELS, PROBS, "pbc")
     with pytest.raises(
         ValueError, match="method must be one of normalized_margin, self_confidence, got 'entropy'"
     ):
