@@ -195,7 +195,7 @@ def _load_mini(name: str, split: str) -> ImageSet:
     tried: list[tuple[str, str]] = []
     blob = _read(MINI / f"{name}.npz", MINI_MD5[name], tried)
     if blob is None:
-        raise DataError(f"the mini pack of {name} is damaged; install the package again.{_lines(tried)}")
+        raise DataError(f"the mini pack of {name} is damaged; install the package again.{listed(tried)}")
     channels, height, width = SETS[name].shape
     with np.load(io.BytesIO(blob), allow_pickle=False) as pack:
         labels, index = (pack[f"{split}_{key}"].astype(np.int64) for key in ("labels", "index"))
@@ -221,7 +221,7 @@ def _load_full(name: str, split: str) -> ImageSet:
     origin = f"{source.title}: all {split} images, from {', '.join(roots)}"
     problems = [(what, why) for what, why in tried if why != ABSENT]
     if problems:
-        warnings.warn(f"{origin}, but not before this went wrong:{_lines(problems)}", stacklevel=3)
+        warnings.warn(f"{origin}, but not before this went wrong:{listed(problems)}", stacklevel=3)
     images, labels = source.read(list(blobs.values()))
     images = torch.from_numpy(images.reshape(-1, *source.shape).copy())
     labels = torch.from_numpy(labels.astype(np.int64))
@@ -230,31 +230,47 @@ def _load_full(name: str, split: str) -> ImageSet:
 
 def _obtain(name: str, archive: Archive, wanted: list[str], tried: list) -> tuple[dict[str, bytes], Path]:
     """The bytes of the wanted files, md5 checked, and their root: from a local copy, or else downloaded."""
+
+    def local(root: Path, ours: bool):
+        return _local(SETS[name].folder, archive, wanted, root, tried, remove=ours)
+
+    def download(root: Path, ours: bool):
+        return _download(name, archive, root, tried, overwrite=ours)
+
+    blobs, root = first_root(local, download, tried)
+    if blobs:
+        return blobs, root
+    raise DataError(
+        f"{SETS[name].title} cannot be had. Tried:{listed(tried)}\n"
+        f"Without a network: set ROBUST_DATA to a folder that has torchvision's {SETS[name].folder} in it."
+        + (' The packed images, size="mini", need neither.' if name in MINI_MD5 else "")
+    )
+
+
+def first_root(local: Callable, download: Callable, tried: list[tuple[str, str]]):
+    """What `local(root, ours)` finds in $ROBUST_DATA or the cache, or else `download(root, ours)` puts there.
+
+    Returns it and its root, or (None, None).  `ours` is True for the cache; `tried` is where both leave what
+    went wrong, as pairs of path or address and reason.
+    """
     ours, theirs = cache_folder(), os.environ.get("ROBUST_DATA")
     roots = dict.fromkeys([Path(theirs).expanduser(), ours] if theirs else [ours])
     writable = []
     for root in roots:
         before = len(tried)
-        blobs = _local(SETS[name].folder, archive, wanted, root, tried, remove=root == ours)
-        if blobs:
-            return blobs, root
+        if found := local(root, root == ours):
+            return found, root
         # A broken or unreadable file that is not ours is left alone, and nothing is written beside it.
         if root == ours or all(why == ABSENT for _, why in tried[before:]):
             writable.append(root)
     for root in writable:
         try:
-            blobs = _download(name, archive, root, tried, overwrite=root == ours)
+            found = download(root, root == ours)
         except OSError as error:  # this folder cannot be written; the next may
-            tried.append((str(root), _reason(error)))
+            tried.append((str(root), reason(error)))
             continue
-        if blobs:
-            return blobs, root
-        break
-    raise DataError(
-        f"{SETS[name].title} cannot be had. Tried:{_lines(tried)}\n"
-        f"Without a network: set ROBUST_DATA to a folder that has torchvision's {SETS[name].folder} in it."
-        + (' The packed images, size="mini", need neither.' if name in MINI_MD5 else "")
-    )
+        return (found, root) if found else (None, None)
+    return None, None
 
 
 def _local(folder: str, archive: Archive, wanted: list[str], root: Path, tried: list, remove: bool):
@@ -287,7 +303,7 @@ def _read(path: Path, md5: str, tried: list, remove: bool = False) -> bytes | No
     except FileNotFoundError:
         why = ABSENT
     except OSError as error:
-        why = _reason(error)
+        why = reason(error)
     tried.append((str(path), why))
     return None
 
@@ -315,17 +331,17 @@ def _download(name: str, archive: Archive, root: Path, tried: list, overwrite: b
         for mirror in MIRRORS[name]:
             url = mirror + archive.name
             try:
-                path = pooch.retrieve(url, f"md5:{archive.md5}", archive.name, scratch, downloader=_fetch)
+                path = pooch.retrieve(url, f"md5:{archive.md5}", archive.name, scratch, downloader=fetch)
             except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
-                tried.append((url, _reason(error)))
+                tried.append((url, reason(error)))
                 continue
             blobs = _unpack(archive, Path(path).read_bytes())
-            _place(blobs, Path(scratch), root / SETS[name].folder, overwrite)
+            place(blobs, Path(scratch), root / SETS[name].folder, overwrite)
             return blobs
     return None
 
 
-def _fetch(url: str, path: str, _pooch=None) -> None:
+def fetch(url: str, path: str, _pooch=None) -> None:
     """A downloader for pooch that also leaves a server that trickles; pooch's own leaves silent ones only."""
     import requests
     from tqdm import tqdm
@@ -349,7 +365,7 @@ def _fetch(url: str, path: str, _pooch=None) -> None:
                     since, got = time.monotonic(), 0
 
 
-def _place(blobs: dict[str, bytes], scratch: Path, folder: Path, overwrite: bool) -> None:
+def place(blobs: dict[str, bytes], scratch: Path, folder: Path, overwrite: bool) -> None:
     """Put the files where torchvision looks for them, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     for file, blob in blobs.items():
@@ -358,13 +374,15 @@ def _place(blobs: dict[str, bytes], scratch: Path, folder: Path, overwrite: bool
             os.replace(scratch / file, folder / file)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What went wrong, in at most 300 characters."""
     # requests wraps what happened in what it was doing when it happened
     _, wrapped, cause = str(error).rpartition("(Caused by ")
     return f"{type(error).__name__}: {cause.removesuffix(')') if wrapped else cause}"[:300]
 
 
-def _lines(tried: list[tuple[str, str]]) -> str:
+def listed(tried: list[tuple[str, str]]) -> str:
+    """Pairs of what was tried and why it failed, one a line, each line begun anew."""
     return "".join(f"\n  {what}: {why}" for what, why in dict.fromkeys(tried))
 
 

@@ -660,7 +660,7 @@ def test_a_stop_or_a_full_disk_leaves_nothing_half_written(moment, server, monke
         with pytest.raises(data.DataError, match=rf"{server.cache}: OSError: .*No space left"):
             data.load("cifar100", "test", size="full")
     else:
-        monkeypatch.setattr(data, "_fetch", stopped)
+        monkeypatch.setattr(data, "fetch", stopped)
         with pytest.raises(KeyboardInterrupt):
             data.load("cifar100", "test", size="full")
     assert [path for path in server.on_disk() if path.is_file()] == []
