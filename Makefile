@@ -9,7 +9,7 @@ WANTED = $(if $(filter command,$(origin PYTHON)),"$(PYTHON)",$(PY))
 NBVAL = -n 2 --dist loadscope --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help env course test lab refresh lint clean
+.PHONY: help env course test lab refresh figures lint clean
 
 help: ## Show this list
 	@echo 'Usage: make TARGET [PYTHON=python3.12] [ARGS="--only 06"]'
@@ -28,6 +28,9 @@ lab: env ## Open JupyterLab
 refresh: env ## Run the committed notebooks in place and redraw figures/
 	@$(PY) -m robust_lib course --in-place $(ARGS)
 	@$(PY) -m robust_lib gallery
+
+figures: env ## Redraw figures/papers/ and the gallery from the records in results/
+	@$(PY) -m robust_lib figures
 
 lint: env ## Check style
 	$(PY) -m ruff check .

@@ -56,14 +56,14 @@ class Chapter:
 
         if len(alt) < 20:
             raise ValueError(f"alt must describe the figure in words, got {alt!r}")
-        picture = _render(fig, "png")
+        picture = render(fig, "png")
         bundle = {"image/png": base64.b64encode(picture).decode(), "text/plain": alt}
         display(bundle, raw=True)
         if os.environ.get("ROBUST_FIGURES"):
             folder = Path(os.environ["ROBUST_FIGURES"])
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{name}.png").write_bytes(picture)
-            (folder / f"{name}.svg").write_bytes(_render(fig, "svg"))
+            (folder / f"{name}.svg").write_bytes(render(fig, "svg"))
             (folder / f"{name}.json").write_text(json.dumps(self._provenance(alt), indent=1) + "\n")
         plt.close(fig)
 
@@ -97,7 +97,8 @@ class Chapter:
         return {"alt": alt} | run | {"commit": _commit(), "python": platform.python_version()} | _versions()
 
 
-def _render(fig, kind: str) -> bytes:
+def render(fig, kind: str) -> bytes:
+    """The figure as the bytes of a "png" or "svg" file, the same for the same figure."""
     import matplotlib
 
     buffer = io.BytesIO()

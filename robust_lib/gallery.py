@@ -1,32 +1,124 @@
-"""figures/README.md and its tables: every figure of the last refresh with its words and its provenance."""
+"""figures/README.md and the pages it leads to: what there is of the papers, every figure with its words."""
 
 import json
 from pathlib import Path
 
+from robust_lib import artefacts, comparison
+
 HEADER = """# Gallery
 
-Written by `make refresh`; do not edit. Each figure lies here as PNG and SVG, with a JSON sidecar that says
-what ran, where and from which commit. "quick" means the quick profile: mini packs, small networks, one
-seed. A quick figure shows a mechanism; it is never the paper's experiment.
+Written by `make refresh` and `make figures`; do not edit. Each figure lies here as PNG and SVG, with a JSON
+sidecar that says what ran, where and from which commit. "quick" means the quick profile: mini packs, small
+networks, one seed. A quick figure shows a mechanism; it is never the paper's experiment.
 
 Two tables made from the library: [every loss](losses.md) with its weight, limits, symmetry and source, and
 the [errata](errata.md) of the papers, each with its check's verdict.
 """
+STATES = """## The papers' figures and tables
 
+What there is of each, read off the files here and the records in `results/`. *paper scale*: every printed
+number has one of ours, from as many seeds, in the paper's setting, or there is no training in it. *in part*:
+some of that. *reduced*: at a small scale of ours only. The pages in `papers/` have both sides' numbers.
+"""
 NOTATION = "CV, HS, SY and the symbols: [notation and glossary](../notebooks/notation_and_glossary.md)."
+HEADINGS = {"paper": "At the paper's scale", "small": "Small version"}
+# What is drawn, by a function of figures/comparison.py, and its first words for those who cannot see it.
+DRAWINGS = {
+    "HS Fig. 8": ("heat_maps", "Heat maps of"),
+    "HS Fig. 11": ("delay_curves", "Curves of"),
+    "CV Fig. 4": ("learning_curves", "Test accuracy against the epoch:"),
+}
+DOTS = ("dots", "Ours as dots and the paper's numbers as squares, with error bars, as in the table below:")
 
 
-def write(folder: Path) -> None:
-    """Write README.md from the sidecars in the folder, in the order of their names, and the two tables."""
-    parts = [HEADER]
+def write(folder: Path, results: Path | None = None) -> None:
+    """README.md from the folder's sidecars and the records in results (default: results/), and the tables."""
+    (folder / "losses.md").write_text(losses_page())
+    (folder / "errata.md").write_text(errata_page())
+    parts = [HEADER, STATES, states_table(folder, results), "## Figures of the chapters\n"]
     for sidecar in sorted(folder.glob("*.json")):
         about = json.loads(sidecar.read_text())
         run = f"profile {about['profile']}, seed {about['seed']}, {about['device']}, torch {about['torch']}"
         picture = f"![{about['alt']}]({sidecar.stem}.png)"
-        parts.append(f"## {sidecar.stem}\n\n{picture}\n\n{about['alt']}\n\n*{run}*\n")
+        parts.append(f"### {sidecar.stem}\n\n{picture}\n\n{about['alt']}\n\n*{run}*\n")
     (folder / "README.md").write_text("\n".join(parts))
-    (folder / "losses.md").write_text(losses_page())
-    (folder / "errata.md").write_text(errata_page())
+
+
+def states_table(folder: Path, results: Path | None = None) -> str:
+    """One row for every numbered figure and table of the papers, with its state."""
+    lines = ["| artefact | shows | state | what there is | where |", "|---|---|---|---|---|"]
+    for artefact in artefacts.ARTEFACTS.values():
+        found = artefacts.state(artefact, folder, results)
+        links = ", ".join(f"[{file.removesuffix('.png')}]({file})" for file in found.files)
+        lines.append(f"| {' | '.join((artefact.name, artefact.title, found.word, found.detail, links))} |")
+    return "\n".join(lines) + "\n"
+
+
+def draw(folder: Path, results: Path | None = None) -> None:
+    """folder/papers/: a page for every artefact that has a sweep, with a figure for each scale recorded.
+
+    What lay there before is removed, so that no figure outlives its records.
+    """
+    papers = folder / "papers"
+    papers.mkdir(parents=True, exist_ok=True)
+    for old in papers.iterdir():
+        old.unlink()
+    for name in comparison.SOURCES | comparison.CURVES:
+        _draw_page(artefacts.ARTEFACTS[name], papers, results)
+
+
+def _draw_page(artefact: artefacts.Artefact, papers: Path, results: Path | None) -> None:
+    """One page and its figures; a curve of which nothing is recorded has none, for it would be empty."""
+    source = (comparison.SOURCES | comparison.CURVES)[artefact.name]
+    parts = [
+        f"# {artefact.name}: {artefact.title}\n",
+        f"Written by `make figures`; do not edit. {source.note}\n",
+    ]
+    for scale, heading in HEADINGS.items():
+        records = comparison.records_of(source.sweeps, scale, results)
+        cells = comparison.cells(artefact.name, scale, results) if source.columns else []
+        drawn = [cell for cell in cells if cell.ours] if source.columns else records
+        if cells or records:
+            parts += [f"## {heading}\n", _provenance(records)]
+        if drawn:
+            parts.append(_picture(artefact, scale, drawn, records, papers))
+        if cells:
+            parts.append(comparison.table(cells))
+    if len(parts) > 2:
+        (papers / f"{artefact.slug}.md").write_text("\n".join(parts))
+
+
+def _provenance(records: list[dict]) -> str:
+    if not records:
+        return "Nothing is recorded.\n"
+    devices = ", ".join(sorted({record["device"] for record in records}))
+    dates = sorted({record["date"] for record in records})
+    seeds = len({record["seed"] for record in records})
+    return f"{len(records)} trials, {seeds} seeds, {devices}, {dates[0]} to {dates[-1]}.\n"
+
+
+def _picture(artefact: artefacts.Artefact, scale: str, drawn: list, records: list[dict], papers: Path) -> str:
+    """Draws PNG, SVG and sidecar; returns the picture in Markdown."""
+    import matplotlib.pyplot as plt
+
+    from robust_lib import chapter
+    from robust_lib.figures import comparison as drawings
+
+    function, words = DRAWINGS.get(artefact.name, DOTS)
+    fig = getattr(drawings, function)(drawn)
+    stem = artefact.slug + ("-small" if scale == "small" else "")
+    for kind in ("png", "svg"):
+        (papers / f"{stem}.{kind}").write_bytes(chapter.render(fig, kind))
+    plt.close(fig)
+    about = {
+        "alt": f"{words} {artefact.title}; {len(records)} trials.",
+        "scale": scale,
+        "trials": len(records),
+    }
+    ran = ("device", "date", "commit", "torch")
+    about |= {name: sorted({str(record[name]) for record in records}) for name in ran}
+    (papers / f"{stem}.json").write_text(json.dumps(about, indent=1) + "\n")
+    return f"![{about['alt']}]({stem}.png)\n"
 
 
 def losses_page() -> str:

@@ -157,3 +157,12 @@ def build(name: str, images: torch.Tensor, classes: int, seed: int) -> nn.Module
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return MODELS[name](classes, channels=images.shape[1], size=images.shape[2])
+
+
+def mlp(features: int, classes: int, seed: int, hidden: int = 256) -> nn.Sequential:
+    """A head on embeddings (N, D) -> logits (N, K): one hidden layer, dropout. Ours. Seeds as in build."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Linear(features, hidden), nn.ReLU(), nn.Dropout(0.5), nn.Linear(hidden, classes)
+        )

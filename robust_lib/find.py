@@ -1,0 +1,366 @@
+"""Label errors in one's own data: read, train, detect, rank, and write pages to look at.
+
+    found = find("photos/")                  # photos/cat/*.jpg, photos/dog/*.jpg, …
+    found.table.head(20)                     # the most suspicious labels; found.out / "index.html" shows them
+
+Every fold and threshold run is stored as it ends, so that the same call goes on where one was stopped.
+"""
+
+import io
+import json
+import math
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from robust_lib import aum, detectors, losses, models, own_data, report, training
+from robust_lib.detectors import Detection, ThresholdRun
+from robust_lib.dynamics import Recorder
+from robust_lib.own_data import OwnData
+
+# With HS's parameters (its §5 and Table 1; the two ANL losses without their L1 term, and Blurry with the
+# gradient stopped, the variant that trains from the first epoch).
+LOSSES = {
+    "ce": losses.ce(),
+    "focal": losses.focal(gamma=2.0),
+    "gce": losses.gce(q=0.7),
+    "anl_ce": losses.anl_ce(alpha=5.0, beta=5.0),
+    "anl_fl": losses.anl_fl(alpha=5.0, beta=5.0, gamma=0.5),
+    "blurry": losses.blurry(gamma=0.4, stop_gradient=True),
+    "piecewise_zero": losses.piecewise_zero(c=0.02).delayed(1),
+}
+DETECTORS = ("cl", "aum", "both")
+FOLDS, THRESHOLD_RUNS = 5, 2
+IMAGES = training.Recipe(epochs=12, batch_size=64)
+FEATURES = training.Recipe(epochs=10, batch_size=256)
+HOW_TO_READ = {
+    "cl": "cl: label quality by Confident Learning, 0 … 1; the lower, the more suspicious.",
+    "aum": "aum: area under the margin above the threshold samples' 99th percentile; flagged below 0.",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What was found among the N samples of data (which says what was left out, and why).
+
+    flagged: bool (N,). ranking: int64 (N,), positions, the most suspicious first. suggested: int64 (N,), the
+    network's class, of the flagged ones its best other than the given. detections: by detector, "cl" and
+    "aum". probs: float32 (N, K), out of sample but for the detector "aum". out: the folder with the pages.
+    """
+
+    data: OwnData
+    out: Path
+    detections: dict[str, Detection]
+    flagged: np.ndarray
+    ranking: np.ndarray
+    suggested: np.ndarray
+    probs: np.ndarray
+    summary: list[str]
+
+    @cached_property
+    def table(self):
+        """ranked.csv as a DataFrame: rank (from 1), path, index in the source, given and suggested label,
+        flagged, and each detector's score and verdict."""
+        import pandas as pd
+
+        order, names = self.ranking, np.array(self.data.classes)
+        columns = {
+            "rank": np.arange(1, len(order) + 1),
+            "path": [self.data.paths[n] for n in order],
+            "index": self.data.index[order],
+            "given": names[self.data.labels[order]],
+            "suggested": names[self.suggested[order]],
+            "flagged": self.flagged[order],
+        }
+        for name, detection in self.detections.items():
+            columns[f"score_{name}"] = detection.score[order]
+            columns[f"flagged_{name}"] = detection.flagged[order]
+        return pd.DataFrame(columns)
+
+    @property
+    def noise_matrix(self) -> np.ndarray:
+        """Counts int64 (K, K), row: given label, column: suggested where flagged, else given."""
+        counts = np.zeros((len(self.data.classes),) * 2, dtype=np.int64)
+        held = np.where(self.flagged, self.suggested, self.data.labels)
+        np.add.at(counts, (self.data.labels, held), 1)
+        return counts
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One kind of training on all of the data, cut into parts that can be done and stored one by one."""
+
+    inputs: Tensor
+    labels: Tensor
+    classes: int
+    network: str
+    loss: Callable
+    recipe: training.Recipe
+    seed: int
+    device: str
+    progress: bool | None
+
+    def parts(self, detector: str) -> dict[str, Callable[[], dict[str, np.ndarray]]]:
+        """What the detector needs, by name."""
+        wanted = {}
+        if detector != "aum":
+            wanted = {f"fold {k + 1} of {FOLDS}": lambda k=k: self.fold(k) for k in range(FOLDS)}
+        if detector != "cl":
+            names = [f"threshold run {r + 1} of {THRESHOLD_RUNS}" for r in range(THRESHOLD_RUNS)]
+            wanted |= {name: lambda r=r: self.threshold_run(r) for r, name in enumerate(names)}
+        return wanted
+
+    def fold(self, k: int) -> dict[str, np.ndarray]:
+        """The k-th fold of training.cross_validate: probabilities of the samples it does not train on."""
+        own, train, held = training.split(self.labels, FOLDS, self.seed)[k]
+        run = self._train(own, self.inputs[train], self.labels[train], self.classes)
+        return {"held": held.numpy(), "probs": self._probs(run.model, self.inputs[held]), "state": run.state}
+
+    def threshold_run(self, r: int) -> dict[str, np.ndarray]:
+        """The r-th of detectors.threshold_runs, and the network's probabilities of the real classes."""
+        given, mask = aum.threshold_samples(self.labels, self.classes, self.seed, run=r)
+        recorder = Recorder("train")
+        run = self._train(2 * self.seed + r, self.inputs, given, self.classes + 1, recorder)
+        evidence = {"margins": recorder.margin.numpy(), "mask": mask.numpy()}
+        return evidence | {"probs": self._probs(run.model, self.inputs), "state": run.state}
+
+    def seconds_per_sample(self) -> float:
+        """Of one epoch, measured on a few batches."""
+        few = slice(8 * self.recipe.batch_size)
+        short = replace(self, recipe=replace(self.recipe, epochs=1), progress=False)
+        for _ in range(2):  # the first one warms up
+            start = time.perf_counter()
+            short._train(0, self.inputs[few], self.labels[few], self.classes)
+        return (time.perf_counter() - start) / len(self.labels[few])
+
+    def _train(self, seed, inputs, labels, outputs, *recorders) -> training.Fit:
+        if self.network == "mlp":
+            model = models.mlp(self.inputs.shape[1], outputs, seed)
+        else:
+            model = models.build(self.network, self.inputs, outputs, seed)
+        extra = {"recorders": recorders, "seed": seed, "device": self.device, "progress": self.progress}
+        run = training.fit(model, inputs, labels, self.loss, self.recipe, **extra)
+        if run.state == "diverged":
+            raise ValueError(f"training with {self.loss} diverged: take another loss, such as ce")
+        return run
+
+    def _probs(self, model: nn.Module, inputs: Tensor) -> np.ndarray:
+        logits = training.predict(model, inputs.to(training.pick_device(self.device)))
+        return logits[:, : self.classes].softmax(1).cpu().numpy()
+
+
+def find(
+    source,
+    out=None,
+    *,
+    loss="gce",
+    detector: str = "both",
+    epochs: int | None = None,
+    device: str = "auto",
+    features=None,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> Findings:
+    """Searches a data set for wrong labels and writes what it finds to the folder `out`.
+
+    source, features: as own_data.read. out: by default find-NAME in the working directory; holds ranked.csv,
+    index.html, noise_matrix.csv, .png and .svg, problems.csv, run.json and parts/, from which the same call
+    goes on after an interruption. loss: one of LOSSES or a loss. detector: "cl" (Confident Learning, five
+    folds), "aum" (two threshold runs), or "both". progress: as training.fit. Never writes to the input.
+    Raises ValueError for unknown names, an input that cannot be used, or an `out` that is something else.
+    """
+    began = time.perf_counter()
+    if detector not in DETECTORS or (isinstance(loss, str) and loss not in LOSSES):
+        raise ValueError(
+            f"detector must be one of {', '.join(DETECTORS)}, and loss one of {', '.join(LOSSES)} or a loss, "
+            f"got {detector!r} and {loss!r}"
+        )
+    out = _check_out(out, Path(source))
+    data = own_data.read(source, features, least=FOLDS)
+    (out / "parts").mkdir(parents=True, exist_ok=True)
+    job = _job(data, LOSSES[loss] if isinstance(loss, str) else loss, epochs, seed, device, progress)
+    settings = _settings(job, data)
+    _write_run(out, data, settings, detector, status="unfinished")
+    summary = [_data_line(data), *data.notes, _job_line(job, detector)]
+    print(*summary, sep="\n")
+    evidence = _evidence(job, out / "parts", settings, detector)
+    found = _findings(data, out, evidence, summary)
+    report.write(found)
+    _write_run(
+        out, data, settings, detector, status="finished", seconds=round(time.perf_counter() - began, 1)
+    )
+    print(*found.summary[len(summary) :], f"look at {out / 'index.html'}", sep="\n")
+    return found
+
+
+def _check_out(out, source: Path) -> Path:
+    """The output folder; ValueError if it is inside the input or holds other things than an earlier run."""
+    real, here = source.resolve(), Path.cwd()
+    if out is None:  # not inside the input, if that is where we are
+        here = real.parent if real in (here, *here.parents) else here
+        out = here / f"find-{real.stem if real.is_file() else real.name}"
+    out = Path(out)
+    if real in (out.resolve(), *out.resolve().parents):
+        raise ValueError(f"out must not be inside the input, got {out}")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        try:
+            before = json.loads((out / "run.json").read_text(encoding="utf-8"))["source"]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise ValueError(f"out must be a new folder or one of an earlier run, got {out}") from None
+        if before != own_data.shown(real):
+            raise ValueError(f"out must be a new folder, got {out}, which holds the results for {before}")
+    return out
+
+
+def _job(data: OwnData, loss, epochs: int | None, seed: int, device: str, progress) -> Job:
+    network, recipe = ("small_cnn", IMAGES) if data.features is None else ("mlp", FEATURES)
+    recipe = replace(recipe, epochs=recipe.epochs if epochs is None else epochs)
+    inputs = data.images.float().div_(255) if data.features is None else data.features.clone()
+    others = [
+        d for d in range(inputs.ndim) if d != 1
+    ]  # per channel, or per feature; in place, as it may be large
+    inputs.sub_(inputs.mean(others, keepdim=True)).div_(inputs.std(others, keepdim=True).clamp(min=1e-6))
+    labels = torch.from_numpy(data.labels)
+    device = str(training.pick_device(device))
+    return Job(inputs, labels, len(data.classes), network, loss, recipe, seed, device, progress)
+
+
+def _settings(job: Job, data: OwnData) -> dict:
+    """All that a part depends on; a stored part of other settings is made anew."""
+    return {
+        "data_md5": data.signature,
+        "network": job.network,
+        "loss": str(job.loss),
+        "recipe": asdict(job.recipe),
+        "seed": job.seed,
+        "folds": FOLDS,
+        "device": job.device,
+        "torch": version("torch"),
+    }
+
+
+def _evidence(job: Job, folder: Path, settings: dict, detector: str) -> dict[str, dict[str, np.ndarray]]:
+    evidence, parts = {}, job.parts(detector)
+    key = json.dumps(settings, sort_keys=True)
+    missing = [name for name in parts if _stored(folder, name, key) is None]
+    if missing:
+        share = (FOLDS - 1) / FOLDS
+        epochs = sum(share if name.startswith("fold") else 1 for name in missing) * job.recipe.epochs
+        seconds = job.seconds_per_sample() * len(job.labels) * epochs
+        print(f"{len(missing)} of {len(parts)} parts to train, about {_duration(seconds)}")
+    for name, make in parts.items():
+        evidence[name] = _stored(folder, name, key)
+        if evidence[name] is None:
+            start = time.perf_counter()
+            evidence[name] = make()
+            _store(folder, name, key, evidence[name])
+            print(f"{name}: {_duration(time.perf_counter() - start)}", flush=True)
+    return evidence
+
+
+def _stored(folder: Path, name: str, key: str) -> dict[str, np.ndarray] | None:
+    path = folder / f"{name.replace(' ', '-')}.npz"
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as pack:
+            return {k: pack[k] for k in pack.files} if str(pack["key"]) == key else None
+    except Exception:  # not there, cut short, or something else: all the same, it is made anew
+        return None
+
+
+def _store(folder: Path, name: str, key: str, arrays: dict[str, np.ndarray]) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, key=key, **arrays)
+    report.atomically(folder / f"{name.replace(' ', '-')}.npz", buffer.getvalue())
+
+
+def _findings(data: OwnData, out: Path, evidence: dict, summary: list[str]) -> Findings:
+    labels, classes = data.labels, len(data.classes)
+    folds = [part for name, part in evidence.items() if name.startswith("fold")]
+    runs = [part for name, part in evidence.items() if name.startswith("threshold")]
+    detections, probs = {}, np.mean([part["probs"] for part in runs], axis=0) if runs else None
+    if folds:
+        probs = np.empty((len(labels), classes), dtype=np.float32)
+        for part in folds:
+            probs[part["held"]] = part["probs"]
+        detections["cl"] = detectors.confident_learning(labels, probs)
+    if runs:
+        pairs = [ThresholdRun(*(torch.from_numpy(part[key]) for key in ("margins", "mask"))) for part in runs]
+        detections["aum"] = detectors.area_under_margin(labels, pairs)
+    flagged = np.logical_and.reduce([detection.flagged for detection in detections.values()])
+    ranking = detections["aum" if runs else "cl"].ranking
+    others = probs.copy()
+    others[np.arange(len(labels)), labels] = -1
+    suggested = np.where(flagged, others.argmax(1), probs.argmax(1))
+    collapsed = sum(str(part["state"]) == "collapsed" for part in evidence.values())
+    verdict = _verdict(detections, flagged, collapsed, len(evidence))
+    if folds:
+        agreement = f"{(probs.argmax(1) == labels).mean():.0%}"
+        verdict.insert(0, f"out of sample, the networks give {agreement} of the samples their given label")
+    return Findings(data, out, detections, flagged, ranking, suggested, probs, summary + verdict)
+
+
+def _verdict(
+    detections: dict[str, Detection], flagged: np.ndarray, collapsed: int, trainings: int
+) -> list[str]:
+    """The lines that say what was found, and how to read the scores."""
+    each = ", ".join(f"{name} flags {found.flagged.sum():,}" for name, found in detections.items())
+    lines = [f"{flagged.sum():,} of {len(flagged):,} labels are flagged, {flagged.mean():.1%}"]
+    if len(detections) > 1:
+        lines[0] += f": both detectors agree on them ({each}); the ranking is that of aum"
+    if collapsed:
+        lines.append(
+            f"{collapsed} of {trainings} trainings ended with one class for everything: do not trust the "
+            "scores, try another loss (ce) or more epochs"
+        )
+    return lines + [HOW_TO_READ[name] for name in detections]
+
+
+def _data_line(data: OwnData) -> str:
+    what = "images" if data.features is None else f"features of {data.features.shape[1]} numbers"
+    count = len(data.problems)
+    found = "no problem" if not count else "1 problem" if count == 1 else f"{count:,} problems"
+    return f"{len(data.labels):,} {what}, {len(data.classes)} classes, {found} in {data.source.name}"
+
+
+def _job_line(job: Job, detector: str) -> str:
+    trainings = {"cl": f"{FOLDS} folds", "aum": f"{THRESHOLD_RUNS} threshold runs"}
+    wanted = " and ".join(text for name, text in trainings.items() if detector in (name, "both"))
+    return f"{job.network}, {job.loss}, {job.recipe.epochs} epochs on {job.device}: {wanted}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{max(1, math.ceil(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _write_run(out: Path, data: OwnData, settings: dict, detector: str, **status) -> None:
+    packages = ("robust-losses-course", "torch", "numpy", "cleanlab", "scikit-learn", "pillow")
+    run = {
+        "tool": "robust_lib find",
+        "source": own_data.shown(data.source.resolve()),
+        **status,
+        "samples": len(data.labels),
+        "classes": list(data.classes),
+        "detector": detector,
+        **settings,
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in packages},
+    }
+    report.atomically(out / "run.json", json.dumps(run, indent=1, ensure_ascii=False) + "\n")
+
+
+def _version(package: str) -> str | None:
+    """None for this package where it runs from a checkout and is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

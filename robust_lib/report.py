@@ -1,0 +1,169 @@
+"""What `find` writes: the ranked CSV, the noise matrix, and a page to look at the finds, offline."""
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+
+from robust_lib.own_data import OwnData
+
+TEMPLATE = Path(__file__).with_name("report.html")
+TILE, COLUMNS, PER_SHEET = 96, 8, 48  # a sheet of thumbnails holds a page of the unfiltered ranking
+MOST_THUMBNAILS = 20_000  # of the most suspicious; about 3 kB each
+MOST_PROBLEMS = 500  # on the page; the CSV has all
+MOST_NAMES = 40  # classes up to which the figure writes their names, and half of it the counts
+
+
+def atomically(path: Path, content: bytes | str) -> None:
+    """Writes a file whole or not at all."""
+    if isinstance(content, str):
+        content = content.encode("utf-8", "backslashreplace")
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def as_csv(header: list[str], rows) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([header, *rows])
+    return text.getvalue()
+
+
+def write(found) -> None:
+    """Everything in found.out but run.json and parts/."""
+    data, out, counts = found.data, found.out, found.noise_matrix
+    table = found.table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    atomically(out / "ranked.csv", table)
+    atomically(
+        out / "problems.csv", as_csv(["path", "problem"], [(p.path, p.problem) for p in data.problems])
+    )
+    header = ["given", "suggested", "count", "share_of_given", "share_of_suggested"]
+    atomically(out / "noise_matrix.csv", as_csv(header, _long(counts, data.classes)))
+    for kind, picture in _matrix_figure(counts, data.classes).items():
+        atomically(out / f"noise_matrix.{kind}", picture)
+    thumbnails = _write_thumbnails(data, found.ranking[:MOST_THUMBNAILS], out / "thumbs")
+    page = json.dumps(_page(found, counts, thumbnails), ensure_ascii=True, separators=(",", ":"))
+    template = TEMPLATE.read_text(encoding="utf-8")
+    atomically(out / "index.html", template.replace("{{data}}", page.replace("<", "\\u003c")))
+
+
+def _long(counts: np.ndarray, classes) -> list[list]:
+    """One row per pair that occurs."""
+    rows, columns = counts.sum(1), counts.sum(0)
+    return [
+        [classes[i], classes[j], n := counts[i, j], f"{n / rows[i]:.4f}", f"{n / columns[j]:.4f}"]
+        for i, j in np.argwhere(counts)
+    ]
+
+
+def _matrix_figure(counts: np.ndarray, classes) -> dict[str, bytes]:
+    """Heat map of each row's shares, the diagonal white, as PNG and SVG; the same run, the same bytes."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    share = 100 * counts / counts.sum(1, keepdims=True).clip(1)
+    k = len(classes)
+    side = min(max(3.4, 0.42 * k + 1.6), 12)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    off = np.ma.masked_where(np.eye(k, dtype=bool), share)
+    bar = figure.colorbar(axes.imshow(off, cmap="cividis", vmin=0, vmax=max(off.max(), 1)), shrink=0.8)
+    bar.set_label("% of the samples with that given label")
+    axes.set(xlabel="suggested label", ylabel="given label", title="flagged samples")
+    if k <= MOST_NAMES:
+        names = [name if len(name) <= 18 else name[:17] + "…" for name in classes]
+        axes.set_xticks(range(k), names, rotation=90)
+        axes.set_yticks(range(k), names)
+    if k <= MOST_NAMES // 2:
+        for i, j in zip(*np.nonzero(counts * (1 - np.eye(k, dtype=int))), strict=True):
+            dark = share[i, j] < 0.5 * off.max()
+            axes.text(
+                j, i, counts[i, j], ha="center", va="center", fontsize=8, color="white" if dark else "black"
+            )
+    pictures = {}
+    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+        buffer = io.BytesIO()
+        with matplotlib.rc_context({"svg.hashsalt": "robust-losses-course", "text.parse_math": False}):
+            figure.savefig(buffer, format=kind, dpi=100, metadata=metadata)
+        pictures[kind] = buffer.getvalue()
+    return pictures
+
+
+def _write_thumbnails(data: OwnData, ranking: np.ndarray, folder: Path) -> int:
+    """Sheets of thumbnails in the order of the ranking, 0000.jpg and so on; how many there are."""
+    from PIL import Image, ImageOps
+    from tqdm import tqdm
+
+    if data.files is None and data.pixels is None:
+        return 0
+    folder.mkdir(exist_ok=True)
+    starts = range(0, len(ranking), PER_SHEET)
+    for start in tqdm(starts, desc="thumbnails", unit="sheet", disable=None):
+        members = ranking[start : start + PER_SHEET]
+        sheet = Image.new("RGB", (TILE * COLUMNS, TILE * -(-len(members) // COLUMNS)), "#f4f4f4")
+        for place, position in enumerate(members):
+            try:
+                small = ImageOps.contain(data.picture(position, TILE), (TILE, TILE))
+            except Exception:  # not opened before if there are features; decoders raise whatever they like
+                continue
+            left, top = (TILE * place for place in (place % COLUMNS, place // COLUMNS))
+            sheet.paste(small, (left + (TILE - small.width) // 2, top + (TILE - small.height) // 2))
+        buffer = io.BytesIO()
+        sheet.save(buffer, "JPEG", quality=85)
+        atomically(folder / f"{start // PER_SHEET:04}.jpg", buffer.getvalue())
+    for old in sorted(folder.glob("*.jpg"))[len(starts) :]:  # of a larger run into the same folder
+        old.unlink()
+    return len(ranking)
+
+
+def _page(found, counts: np.ndarray, thumbnails: int) -> dict:
+    """The data of index.html; its lists run from the most suspicious sample to the least."""
+    data, order = found.data, found.ranking
+    off = counts * (1 - np.eye(len(counts), dtype=int))
+    largest = np.argsort(-off, axis=None, kind="stable")[: min(12, np.count_nonzero(off))]
+    pairs = [(int(i), int(j)) for i, j in zip(*np.unravel_index(largest, off.shape), strict=True)]
+    base, links = _links(data, found.out, order)
+    scores = {
+        name: [round(float(value), 3) if np.isfinite(value) else None for value in detection.score[order]]
+        for name, detection in found.detections.items()
+    }
+    return {
+        "title": f"Labels to look at: {data.source.name}",
+        "summary": found.summary,
+        "matrix": f"Heat map of {off.sum():,} flagged samples, given label by suggested label; its numbers "
+        "are in noise_matrix.csv.",
+        "confusions": [[i, j, int(off[i, j])] for i, j in pairs],
+        "problems": [[p.path, p.problem] for p in data.problems[:MOST_PROBLEMS]],
+        "problem_count": len(data.problems),
+        "classes": data.classes,
+        "paths": [data.paths[n] for n in order],
+        "given": data.labels[order].tolist(),
+        "suggested": found.suggested[order].tolist(),
+        "flagged": found.flagged[order].astype(int).tolist(),
+        "scores": scores,
+        "tile": TILE,
+        "columns": COLUMNS,
+        "per_sheet": PER_SHEET,
+        "thumbnails": thumbnails,
+        "base": base,
+        "links": links,
+    }
+
+
+def _links(data: OwnData, out: Path, order: np.ndarray) -> tuple[str | None, dict[int, str]]:
+    """Where the page finds the originals: base + path, but for the ranks in the dict."""
+    if data.files is None:
+        return None, {}
+    here, root = out.resolve(), data.source if data.source.is_dir() else data.source.parent
+    base = quote(os.fsencode(os.path.relpath(root.resolve(), here))) + "/"
+    links = {}
+    for rank, n in enumerate(order.tolist()):
+        link = base + quote(os.fsencode(os.path.relpath(data.files[n], root)))
+        if link != base + quote(data.paths[n], safe="/!~*'()"):
+            links[rank] = link
+    return base, links

@@ -1,0 +1,230 @@
+"""find: the evidence is the library's own, planted errors come out on top, and a killed run goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+from sklearn.datasets import load_digits
+
+from robust_lib import __main__, detectors, find, losses, models, noise, report, training
+from tests.test_own_data import save, snapshot
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """So that a run here and one in another process are the same to the last bit. And no figure: it is slow,
+    and test_report has it."""
+    monkeypatch.setattr(report, "_matrix_figure", lambda *_: {})
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def digits(path, count=200, rate=0.1):
+    """8 × 8 digits as arrays, some labels flipped: the file and the mask of the flips."""
+    pixels, labels = load_digits(return_X_y=True)
+    flips = noise.corrupt(labels[:count], noise.uniform(10, rate), seed=0)
+    images = (pixels[:count] * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8)
+    np.savez(path, images=images, labels=flips.labels.numpy())
+    return path, flips.mask.numpy()
+
+
+def run(source, out, **options):
+    return find.find(source, out, **{"device": "cpu", "epochs": 2, "progress": False} | options)
+
+
+def test_planted_errors_come_out_on_top(tmp_path):
+    source, wrong = digits(tmp_path / "digits.npz", 400)
+    found = run(source, tmp_path / "out", epochs=15)
+    assert wrong[found.ranking[:20]].mean() >= 0.9
+    assert wrong[found.flagged].mean() >= 0.6
+    assert found.flagged[wrong].mean() >= 0.6
+    true = load_digits().target[:400]
+    hits = found.flagged & wrong
+    assert (found.suggested[hits] == true[hits]).mean() >= 0.8
+    assert (found.suggested != found.data.labels)[found.flagged].all()
+
+
+def test_the_evidence_is_that_of_the_library(tmp_path):
+    source, _ = digits(tmp_path / "digits.npz")
+    found = run(source, tmp_path / "out", loss="ce", seed=3)
+    images = found.data.images.double() / 255
+    images = ((images - images.mean()) / images.std()).float()
+    labels, recipe = torch.from_numpy(found.data.labels), replace(find.IMAGES, epochs=2)
+    same = {"seed": 3, "device": "cpu", "progress": False}
+
+    def build(outputs):
+        return lambda seed: models.build("small_cnn", images, outputs, seed)
+
+    probs = training.cross_validate(build(10), images, labels, losses.ce(), recipe, **same).probs
+    np.testing.assert_allclose(found.probs, probs, atol=1e-4)
+    runs = detectors.threshold_runs(
+        build(11), images, labels, losses.ce(), recipe, classes=10, runs=2, **same
+    )
+    cl, aum = detectors.confident_learning(labels, probs), detectors.area_under_margin(labels, runs)
+    np.testing.assert_allclose(found.detections["aum"].score, aum.score, atol=1e-3)
+    np.testing.assert_array_equal(found.detections["cl"].flagged, cl.flagged)
+    np.testing.assert_array_equal(found.flagged, cl.flagged & aum.flagged)
+
+
+@pytest.mark.parametrize("detector", ["cl", "aum"])
+def test_one_detector_alone(tmp_path, detector):
+    source, _ = digits(tmp_path / "digits.npz")
+    found = run(source, tmp_path / "out", detector=detector)
+    (only,) = found.detections.items()
+    assert only[0] == detector
+    np.testing.assert_array_equal(found.flagged, only[1].flagged)
+    np.testing.assert_array_equal(found.ranking, only[1].ranking)
+    assert found.probs.shape == (200, 10)
+    assert np.isfinite(only[1].score).all()
+
+
+def test_the_table_and_the_matrix(tmp_path):
+    source, _ = digits(tmp_path / "digits.npz")
+    found = run(source, tmp_path / "out")
+    table = pd.read_csv(tmp_path / "out" / "ranked.csv", dtype={"given": str, "suggested": str, "path": str})
+    assert list(table) == (
+        ["rank", "path", "index", "given", "suggested", "flagged"]
+        + ["score_cl", "flagged_cl", "score_aum", "flagged_aum"]
+    )
+    assert table["rank"].tolist() == list(range(1, 201))
+    assert (table.score_aum.diff().dropna() >= 0).all()
+    assert sorted(table["index"]) == list(range(200))
+    assert (table.given == [str(found.data.labels[n]) for n in table["index"]]).all()
+    held = table.suggested.where(table.flagged, table.given)
+    expected = pd.crosstab(table.given, held).reindex(columns=list(found.data.classes), fill_value=0)
+    np.testing.assert_array_equal(found.noise_matrix, expected)
+    pd.testing.assert_frame_equal(
+        found.table.drop(columns=["score_cl", "score_aum"]),
+        table.drop(columns=["score_cl", "score_aum"]),
+        check_dtype=False,
+    )
+
+
+def test_features_alone(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    true = rng.integers(3, size=300)
+    labels = noise.corrupt(true, noise.uniform(3, 0.1), seed=0)
+    features = 1e3 + 40 * np.eye(3)[true] + rng.normal(size=(300, 3)) * [1, 5, 9]
+    features = np.c_[features, np.full(300, 7.0)]  # a column that says nothing
+    np.savez(tmp_path / "f.npz", features=features, labels=labels.labels)
+    found = run(tmp_path / "f.npz", tmp_path / "out", epochs=10)
+    assert labels.mask.numpy()[found.ranking[:10]].all()
+    assert "300 features of 4 numbers, 3 classes, no problem in f.npz" in capsys.readouterr().out
+
+
+KILLED = "from robust_lib import find; find.find({!r}, {!r}, device='cpu', epochs=40, detector='cl')"
+
+
+def test_a_killed_run_goes_on_to_the_same_result(tmp_path, capsys):
+    source, _ = digits(tmp_path / "digits.npz")
+    out, first = tmp_path / "out", tmp_path / "out" / "parts" / "fold-1-of-5.npz"
+    code = KILLED.format(str(source), str(out))
+    child = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"OMP_NUM_THREADS": "1"})
+    while not first.exists() and child.poll() is None:
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    assert json.loads((out / "run.json").read_text())["status"] == "unfinished"
+    assert not (out / "ranked.csv").exists()
+    stored = first.read_bytes(), first.stat().st_mtime_ns
+    resumed = run(source, out, epochs=40, detector="cl")
+    said = capsys.readouterr().out
+    assert "fold 1 of 5:" not in said
+    assert "fold 5 of 5:" in said
+    assert (first.read_bytes(), first.stat().st_mtime_ns) == stored
+    whole = run(source, tmp_path / "whole", epochs=40, detector="cl")
+    np.testing.assert_array_equal(resumed.probs, whole.probs)
+    for name in ("ranked.csv", "index.html", "noise_matrix.csv", "thumbs/0000.jpg"):
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert json.loads((out / "run.json").read_text())["status"] == "finished"
+
+
+def trained(capsys):
+    return [
+        line.split(":")[0]
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith(("fold", "thr"))
+    ]
+
+
+def test_only_parts_of_the_same_run_are_used(tmp_path, capsys):
+    source, _ = digits(tmp_path / "digits.npz")
+    out, folds = tmp_path / "out", [f"fold {k} of 5" for k in range(1, 6)]
+    run(source, out, detector="cl")
+    assert trained(capsys) == folds
+    run(source, out, detector="both")
+    assert trained(capsys) == ["threshold run 1 of 2", "threshold run 2 of 2"]
+    damaged = out / "parts" / "fold-2-of-5.npz"
+    damaged.write_bytes(damaged.read_bytes()[:-40])
+    run(source, out, detector="cl")
+    assert trained(capsys) == ["fold 2 of 5"]
+    run(source, out, detector="cl", loss="ce")
+    assert trained(capsys) == folds
+    digits(source, rate=0.2)
+    run(source, out, detector="cl", loss="ce")
+    assert trained(capsys) == folds
+
+
+def test_where_it_writes(tmp_path, monkeypatch):
+    root = tmp_path / "pets"
+    for seed in range(20):
+        save(root / ("cat" if seed < 10 else "dog") / f"{seed}.png", seed)
+    before = snapshot(root)
+    with pytest.raises(ValueError, match="out must not be inside the input, got .*cat"):
+        run(root, root / "cat" / "out")
+    with pytest.raises(ValueError, match="out must be a new folder or one of an earlier run, got"):
+        run(root, tmp_path)
+    monkeypatch.chdir(root / "cat")
+    assert run(root, None).out == tmp_path / "find-pets"
+    other, _ = digits(tmp_path / "digits.npz")
+    with pytest.raises(ValueError, match="holds the results for .*pets"):
+        run(other, tmp_path / "find-pets")
+    monkeypatch.chdir(tmp_path)
+    assert run(other, None).out == tmp_path / "find-digits"
+    assert snapshot(root) == before
+
+
+def test_what_cannot_be_done_is_said(tmp_path, monkeypatch, capsys):
+    source, _ = digits(tmp_path / "digits.npz")
+    with pytest.raises(ValueError, match="detector must be one of cl, aum, both, .* got 'nn' and 'gce'"):
+        run(source, tmp_path / "out", detector="nn")
+    with pytest.raises(ValueError, match="loss one of ce, focal, .* got 'both' and 'mse'"):
+        run(source, tmp_path / "out", loss="mse")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(find, "IMAGES", replace(find.IMAGES, lr=1e30))
+    with pytest.raises(ValueError, match="training with ce\\(\\) diverged: take another loss"):
+        run(source, tmp_path / "out", loss=losses.ce())
+    monkeypatch.setattr(find, "IMAGES", replace(find.IMAGES, lr=0.3))
+    run(source, tmp_path / "out", detector="cl", loss="blurry")
+    assert "trainings ended with one class for everything" in capsys.readouterr().out
+
+
+def test_the_command(tmp_path, monkeypatch):
+    source, _ = digits(tmp_path / "digits.npz")
+    command = ["find", str(source), "--out", str(tmp_path / "out"), "--epochs", "1", "--device", "cpu"]
+    done = CliRunner().invoke(__main__.main, [*command, "--detector", "aum"])
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[0] == "200 images, 10 classes, no problem in digits.npz"
+    assert done.output.splitlines()[-1].endswith("index.html")
+    failed = CliRunner().invoke(__main__.main, [*command, "--loss", "mse"])
+    assert failed.exit_code == 1
+    assert failed.output.startswith("Error: detector must be one of")
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "fit", stop)
+    stopped = CliRunner().invoke(__main__.main, [*command, "--loss", "ce"])
+    assert stopped.exit_code == 1
+    assert "stopped; the same command goes on from here" in stopped.output
