@@ -20,7 +20,9 @@ from pathlib import Path
 
 import torch
 
-RESULTS = Path(__file__).parent.parent / "results"
+# In a clone results/ lies beside the package, in an installed package inside it.
+_HERE = Path(__file__).parent
+RESULTS = _HERE.parent / "results" if (_HERE.parent / "pyproject.toml").exists() else _HERE / "results"
 SCALES = ("paper", "small")
 PACKAGES = ("torch", "numpy", "scikit-learn", "cleanlab")
 
