@@ -231,7 +231,7 @@ def _small_grid() -> list[Part]:
 @sweep("hs-fig8", "HS Fig. 8: F1 over γ and c", paper=20, small=2)
 def _fig8(seeds: int, scale: str) -> list[Trial]:
     if scale == "small":
-        # The true gradient collapses above γ = 1/ln 10, so it gets three values only.
+        # The true gradient collapses for larger γ (1/ln 10 = 0.43 is the border without noise).
         some = [_loss("focal", gamma=2.0), *_small_grid()]
         some += [_loss("blurry", gamma=gamma, stop_gradient=False) for gamma in (0.1, 0.2, 0.4)]
         return _cross(seeds, [SMALL_GRID], _noise("uniform", 0.1, 0.2, 0.4), some)
@@ -260,7 +260,7 @@ def _planted(seeds: int, scale: str) -> list[Trial]:
     if scale == "paper":
         return _cross(seeds, [HS_SETTINGS["mnist"] | planted | {"detector": "cl"}], noises, _grid("mnist"))
     tasks = [SMALL_GRID | noise for noise in noises]
-    # Other images, on which no criterion was thought out.
+    # Images on which no criterion was invented.
     tasks += [SMALL_GRID | {"data": "fashion_mnist"} | noise for noise in _noise("uniform", 0.2)]
     return _cross(seeds, [task | planted for task in tasks], _small_grid())
 

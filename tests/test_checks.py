@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from robust_lib import checks
@@ -60,6 +61,74 @@ ANSWERS = {
             "piecewise_zero": "none",
         },
         "it is not zero",
+    ),
+    "13.1": (
+        lambda e: (1 - (1 - e) ** 3, 3 * e**2 * (1 - e) + e**3),
+        lambda e: (1 - (1 - e) ** 3, 3 * e**2 * (1 - e)),
+        "exactly two wrong",
+    ),
+    "13.2": (
+        lambda wrong, upheld, unjudged: (
+            wrong / (wrong + upheld + unjudged),
+            (wrong + unjudged) / (wrong + upheld + unjudged),
+        ),
+        lambda wrong, upheld, unjudged: [wrong / (wrong + upheld)] * 2,
+        "leaves out the images without a verdict",
+    ),
+    "13.3": (
+        lambda s: ((1 - s) ** 5, sum(math.comb(5, k) * s**k * (1 - s) ** (5 - k) for k in range(3))),
+        lambda s: ((1 - s) ** 5, sum(math.comb(5, k) * s**k * (1 - s) ** (5 - k) for k in range(3, 6))),
+        "the probability of being upheld",
+    ),
+    "12.1": (
+        lambda r, q, eta: 2 * r * eta / (q + eta),
+        lambda r, q, eta: r * eta / q,
+        "that is the precision",
+    ),
+    "12.2": (
+        lambda spread, seeds: spread / math.sqrt(math.pi * seeds),
+        lambda spread, seeds: spread / math.sqrt(math.pi),
+        "right for one seed",
+    ),
+    "12.3": (
+        {"given accuracy", "flagged share", "estimated rate", "planted recall"},
+        {"given accuracy", "f1"},
+        "you must know which labels are wrong",
+    ),
+    "14.1": (
+        lambda ranking, wrong, k: wrong[ranking[:k]].mean(),
+        lambda ranking, wrong, k: wrong[ranking[:k]].sum() / wrong.sum(),
+        "that is recall",
+    ),
+    "14.2": (lambda e: math.ceil((0.98 / e) ** 2), lambda e: math.ceil((0.5 / e) ** 2), "95 % takes 1.96"),
+    "14.3": (
+        lambda images, epochs, folds, gflop, tflops: (
+            images * (folds - 1) * epochs * gflop / 1000 / tflops / 3600
+        ),
+        lambda images, epochs, folds, gflop, tflops: images * folds * epochs * gflop / 1000 / tflops / 3600,
+        "folds - 1 parts",
+    ),
+    "10.1": (
+        lambda p, t: np.where((p >= t).any(1), np.where(p >= t, p, -1).argmax(1), -1),
+        lambda p, t: np.where((p >= t).sum(1) == 1, (p >= t).argmax(1), p.argmax(1)),
+        "even if it does not qualify itself",
+    ),
+    "10.2": (
+        lambda f1, rate: (f1 / 2, rate, 0.5),
+        lambda f1, rate: (f1, rate, 0.5),
+        "must beat half of it",
+    ),
+    "10.3": ({"mix", "undo"}, {"mix", "temperature"}, "not a straight line"),
+    "11.1": (lambda K: 2 * K / (2 * K + 1), lambda K: K / (K + 1), "that is the recall"),
+    "11.2": (
+        {"AUM", "threshold", "Wasserstein"},
+        {"AUM", "threshold", "Wasserstein", "Cohen's d"},
+        "so does the standard deviation",
+    ),
+    "11.3": (
+        lambda images, K, eta: round(images * eta / (K - 1 + eta)),
+        lambda images, K, eta: images * eta / (K - 1),
+        "takes its share from the wrong labels",
     ),
 }
 

@@ -226,6 +226,7 @@ def test_planted_flips_are_scored_apart(images, monkeypatch):
     more = noise.corrupt(noisy.labels, noise.uniform(10, 0.2), seed=trials.PLANT_SEED)
     planted, wrong = more.mask.numpy(), (more.labels != true).numpy()
     assert 40 < planted.sum() < 80
+    assert 0.1 < noisy.mask.numpy()[planted].mean() < 0.5  # not the draws of the noise again
     probs = stub_run(more.labels, true).probs
     flagged = confident.flag(more.labels, probs)
     assert found["planted_recall"] == pytest.approx(flagged[planted].mean())
