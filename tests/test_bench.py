@@ -55,3 +55,9 @@ def test_the_training_table_has_a_line_per_way(monkeypatch):
     lines = bench.training_table(data.load("mnist"), None, epochs=1).splitlines()
     assert [line.split()[-4] for line in lines[1:]] == ["1.00", "1.50", "2.50"]
     assert lines[3].endswith("0.9050")
+
+
+def test_aum_is_compared_with_the_package_on_the_same_updates():
+    found = bench.aum_seconds(samples=300, classes=3, batch=128)
+    assert found["equal"]
+    assert found["aum package"] > 0 < found["ours"]
