@@ -148,7 +148,7 @@ def sweep(name, show, scale, where, results, **options) -> None:
     "--features",
     type=click.Path(exists=True, dir_okay=False),
     help="Embeddings to train a small head on, in place of the images: an .npy of shape (N, D), rows in the "
-    "order of SOURCE (a folder: sorted by class, then path). The better way for photographs.",
+    "order of SOURCE (a folder: sorted by class, then path). Worth having for photographs.",
 )
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="[default: find-NAME, here]")
 def find(source: Path, out: Path | None, **options) -> None:

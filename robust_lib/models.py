@@ -159,6 +159,31 @@ def build(name: str, images: torch.Tensor, classes: int, seed: int) -> nn.Module
         return MODELS[name](classes, channels=images.shape[1], size=images.shape[2])
 
 
+def stride_cnn(classes: int = 10, channels: int = 3, size: int = 64) -> nn.Sequential:
+    """Strided, batch-normalised convolutions down to 8 x 8 or less, then a hidden layer of 128: ours.
+
+    Each stage halves the image and doubles the width, from 32; all but the first have a second convolution.
+    0.58 M parameters for 32 pixels a side and 10 classes, 1.33 M for 64.
+    """
+    layers: list[nn.Module] = []
+    width, inner = 32, size
+    while not layers or inner > 8:
+        for stride in (2, 1) if layers else (2,):
+            kernel = 3 if layers else 5
+            layers += [
+                nn.Conv2d(channels, width, kernel, stride, kernel // 2, bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(),
+            ]
+            channels = width
+        width, inner = 2 * width, (inner + 1) // 2
+    layers += [nn.Flatten(), nn.Linear(channels * inner**2, 128), nn.BatchNorm1d(128), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(128, classes))
+
+
+MODELS["stride_cnn"] = stride_cnn
+
+
 def mlp(features: int, classes: int, seed: int, hidden: int = 256) -> nn.Sequential:
     """A head on embeddings (N, D) -> logits (N, K): one hidden layer, dropout. Ours. Seeds as in build."""
     with torch.random.fork_rng(devices=[]):

@@ -392,6 +392,10 @@ def _is_utf8(path: Path) -> bool:
 
 
 def _reason(error: Exception) -> str:
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):  # its message is the path
+        return "no image, or of a kind that PIL does not know"
     return " ".join(str(error).split())[:120] or type(error).__name__
 
 

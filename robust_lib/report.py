@@ -68,13 +68,15 @@ def _matrix_figure(counts: np.ndarray, classes) -> dict[str, bytes]:
 
     share = 100 * counts / counts.sum(1, keepdims=True).clip(1)
     k = len(classes)
-    side = min(max(3.4, 0.42 * k + 1.6), 12)
+    side = max(3.4, 0.42 * k + 1.6) if k <= MOST_NAMES // 2 else 10 if k <= MOST_NAMES else 6
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
     off = np.ma.masked_where(np.eye(k, dtype=bool), share)
     bar = figure.colorbar(axes.imshow(off, cmap="cividis", vmin=0, vmax=max(off.max(), 1)), shrink=0.8)
     bar.set_label("% of the samples with that given label")
-    axes.set(xlabel="suggested label", ylabel="given label", title="flagged samples")
+    axes.set(
+        xlabel="suggested label", ylabel="given label", title="flagged samples, and their share of the row"
+    )
     if k <= MOST_NAMES:
         names = [name if len(name) <= 18 else name[:17] + "…" for name in classes]
         axes.set_xticks(range(k), names, rotation=90)

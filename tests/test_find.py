@@ -58,21 +58,22 @@ def test_planted_errors_come_out_on_top(tmp_path):
 def test_the_evidence_is_that_of_the_library(tmp_path):
     source, _ = digits(tmp_path / "digits.npz")
     found = run(source, tmp_path / "out", loss="ce", seed=3)
-    images = found.data.images.double() / 255
-    images = ((images - images.mean()) / images.std()).float()
+    exact = found.data.images.double() / 255
+    images = find._job(found.data, losses.ce(), 2, 3, "cpu", False).inputs
+    torch.testing.assert_close(images.double(), (exact - exact.mean()) / exact.std(), rtol=0, atol=1e-5)
     labels, recipe = torch.from_numpy(found.data.labels), replace(find.IMAGES, epochs=2)
     same = {"seed": 3, "device": "cpu", "progress": False}
 
     def build(outputs):
-        return lambda seed: models.build("small_cnn", images, outputs, seed)
+        return lambda seed: models.build("stride_cnn", images, outputs, seed)
 
     probs = training.cross_validate(build(10), images, labels, losses.ce(), recipe, **same).probs
-    np.testing.assert_allclose(found.probs, probs, atol=1e-4)
+    np.testing.assert_array_equal(found.probs, probs)
     runs = detectors.threshold_runs(
         build(11), images, labels, losses.ce(), recipe, classes=10, runs=2, **same
     )
     cl, aum = detectors.confident_learning(labels, probs), detectors.area_under_margin(labels, runs)
-    np.testing.assert_allclose(found.detections["aum"].score, aum.score, atol=1e-3)
+    np.testing.assert_array_equal(found.detections["aum"].score, aum.score)
     np.testing.assert_array_equal(found.detections["cl"].flagged, cl.flagged)
     np.testing.assert_array_equal(found.flagged, cl.flagged & aum.flagged)
 
@@ -123,7 +124,7 @@ def test_features_alone(tmp_path, capsys):
     assert "300 features of 4 numbers, 3 classes, no problem in f.npz" in capsys.readouterr().out
 
 
-KILLED = "from robust_lib import find; find.find({!r}, {!r}, device='cpu', epochs=40, detector='cl')"
+KILLED = "from robust_lib import find; find.find({!r}, {!r}, device='cpu', epochs=30, detector='cl')"
 
 
 def test_a_killed_run_goes_on_to_the_same_result(tmp_path, capsys):
@@ -138,12 +139,12 @@ def test_a_killed_run_goes_on_to_the_same_result(tmp_path, capsys):
     assert json.loads((out / "run.json").read_text())["status"] == "unfinished"
     assert not (out / "ranked.csv").exists()
     stored = first.read_bytes(), first.stat().st_mtime_ns
-    resumed = run(source, out, epochs=40, detector="cl")
+    resumed = run(source, out, epochs=30, detector="cl")
     said = capsys.readouterr().out
     assert "fold 1 of 5:" not in said
     assert "fold 5 of 5:" in said
     assert (first.read_bytes(), first.stat().st_mtime_ns) == stored
-    whole = run(source, tmp_path / "whole", epochs=40, detector="cl")
+    whole = run(source, tmp_path / "whole", epochs=30, detector="cl")
     np.testing.assert_array_equal(resumed.probs, whole.probs)
     for name in ("ranked.csv", "index.html", "noise_matrix.csv", "thumbs/0000.jpg"):
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
@@ -176,6 +177,16 @@ def test_only_parts_of_the_same_run_are_used(tmp_path, capsys):
     assert trained(capsys) == folds
 
 
+@pytest.mark.parametrize(("size", "channels"), [(1, 1), (8, 1), (28, 1), (33, 3), (64, 3)])
+def test_networks_for_every_size(size, channels):
+    images = torch.rand(3, channels, size, size)
+    one, two, other = (models.build("stride_cnn", images, 7, seed) for seed in (0, 0, 1))
+    assert one(images).shape == (3, 7)
+    torch.testing.assert_close(one(images), two(images), rtol=0, atol=0)
+    assert not torch.equal(one(images), other(images))
+    torch.testing.assert_close(models.mlp(5, 2, 0)[0].weight, models.mlp(5, 2, 0)[0].weight, rtol=0, atol=0)
+
+
 def test_where_it_writes(tmp_path, monkeypatch):
     root = tmp_path / "pets"
     for seed in range(20):
@@ -205,8 +216,10 @@ def test_what_cannot_be_done_is_said(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(find, "IMAGES", replace(find.IMAGES, lr=1e30))
     with pytest.raises(ValueError, match="training with ce\\(\\) diverged: take another loss"):
         run(source, tmp_path / "out", loss=losses.ce())
-    monkeypatch.setattr(find, "IMAGES", replace(find.IMAGES, lr=0.3))
-    run(source, tmp_path / "out", detector="cl", loss="blurry")
+    monkeypatch.undo()
+    monkeypatch.setattr(report, "write", lambda found: None)
+    monkeypatch.setattr(training, "COLLAPSE_SHARE", 0.15)  # no class has so many labels
+    run(source, tmp_path / "out", detector="cl")
     assert "trainings ended with one class for everything" in capsys.readouterr().out
 
 
