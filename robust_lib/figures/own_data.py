@@ -1,0 +1,64 @@
+"""One's own data: chapter 14."""
+
+import numpy as np
+
+from robust_lib.figures import CLEAN, NOISY, line_style, panels
+
+FAMILIES = {"baseline": ("s", "#E69F00"), "Blurry": ("o", CLEAN), "Piecewise-zero": ("^", "#009E73")}
+
+
+def yield_curves(rankings: dict[str, np.ndarray], wrong: np.ndarray, reach: int):
+    """Wrong labels found against labels looked at, down each ranking {name: positions}, up to `reach`.
+
+    wrong: bool (N,). Dotted: what a perfect ranking and one by chance would find.
+    """
+    fig, axes = panels(1, 1, width=5.4, height=3.4)
+    looked = np.arange(reach + 1)
+    for position, (name, ranking) in enumerate(rankings.items()):
+        found = np.concatenate([[0], wrong[ranking[:reach]].cumsum()])
+        axes[0, 0].plot(looked, found, label=name, **line_style(position))
+    for name, found in (
+        ("perfect", np.minimum(looked, wrong.sum())),
+        ("by chance", looked * wrong.mean()),
+    ):
+        axes[0, 0].plot(looked, found, color="0.6", linestyle=":", linewidth=1)
+        axes[0, 0].annotate(name, (reach, found[-1]), fontsize=8, color="0.4", ha="right", va="bottom")
+    axes[0, 0].set(xlabel="labels looked at", ylabel="wrong labels found")
+    axes[0, 0].legend(fontsize=8, frameon=False)
+    return fig
+
+
+def loss_ladders(columns: dict[str, dict[str, tuple[str, float]]], xlabel: str):
+    """HS Fig. 5, 9 and 10: a score for each loss and setting, one panel a column.
+
+    columns: {title: {loss: (family, score)}}, families as in FAMILIES. Dashed: the best baseline. Dots, not
+    HS's bars: the axis does not begin at 0.
+    """
+    fig, axes = panels(1, len(columns), width=3.6, height=3.4, sharey=True)
+    for ax, (title, scores) in zip(axes[0], columns.items(), strict=True):
+        for row, (family, score) in enumerate(scores.values()):
+            marker, colour = FAMILIES[family]
+            ax.plot(score, row, marker, color=colour, markersize=6)
+        best = max(score for family, score in scores.values() if family == "baseline")
+        ax.axvline(best, color=NOISY, linestyle="--", linewidth=1)
+        ax.set(title=title, xlabel=xlabel, yticks=range(len(scores)))
+        ax.set_yticklabels(scores)
+        ax.grid(axis="x", linewidth=0.4)
+    axes[0, 0].invert_yaxis()
+    used = {family for scores in columns.values() for family, _ in scores.values()}
+    kinds = [(name, *look) for name, look in FAMILIES.items() if name in used]
+    handles = [axes[0, 0].plot([], [], marker, color=colour)[0] for _, marker, colour in kinds]
+    fig.legend(handles, [name for name, *_ in kinds], loc="outside lower center", ncols=3, frameon=False)
+    return fig
+
+
+def one_way_errors(rates: list[float], flagged_wrong: list[float], flagged_right: list[float]):
+    """Share of labels flagged, wrong and right ones of one class, against the share of it that is wrong."""
+    fig, axes = panels(1, 1, width=5.2, height=3.2)
+    ax = axes[0, 0]
+    ax.plot(rates, flagged_wrong, "o--", color=NOISY, label="wrong labels")
+    ax.plot(rates, flagged_right, "s-", color=CLEAN, label="right labels")
+    ax.axvline(0.5, color="0.6", linewidth=0.6)
+    ax.set(xlabel="share of the class with the same wrong label", ylabel="share flagged", ylim=(-0.03, 1.03))
+    ax.legend(fontsize=8, frameon=False)
+    return fig

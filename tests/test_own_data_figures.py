@@ -1,0 +1,45 @@
+"""The figures of chapter 14 draw what they are given."""
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from robust_lib.figures import own_data
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def lines(ax):
+    return {line.get_label(): np.asarray(line.get_data()) for line in ax.lines}
+
+
+def test_yield_counts_the_finds_down_each_ranking():
+    wrong = np.array([False, True, True, False, False, True])
+    rankings = {"good": np.array([2, 1, 5, 0, 3, 4]), "bad": np.array([0, 3, 4, 1, 2, 5])}
+    ax = own_data.yield_curves(rankings, wrong, reach=4).axes[0]
+    assert lines(ax)["good"].tolist() == [[0, 1, 2, 3, 4], [0, 1, 2, 3, 3]]
+    assert lines(ax)["bad"][1].tolist() == [0, 0, 0, 0, 1]
+    dotted = [line.get_ydata().tolist() for line in ax.lines if line.get_linestyle() == ":"]
+    assert dotted == [[0, 1, 2, 3, 3], [0, 0.5, 1, 1.5, 2]]
+
+
+def test_ladders_mark_the_best_baseline():
+    scores = {"CE": ("baseline", 0.5), "GCE": ("baseline", 0.6), "PZ": ("Piecewise-zero", 0.7)}
+    fig = own_data.loss_ladders({"here": scores, "there": scores}, "F1")
+    for ax in fig.axes[:2]:
+        assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"] == [0.6]
+    assert [text.get_text() for text in fig.axes[0].get_yticklabels()] == list(scores)
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["baseline", "Piecewise-zero"]
+
+
+def test_one_way_errors_draw_both_shares():
+    ax = own_data.one_way_errors([0.1, 0.9], [0.8, 0.0], [0.1, 1.0]).axes[0]
+    assert lines(ax)["wrong labels"].tolist() == [[0.1, 0.9], [0.8, 0.0]]
+    assert lines(ax)["right labels"][1].tolist() == [0.1, 1.0]
