@@ -1,9 +1,10 @@
 """figures/README.md and the pages it leads to: what there is of the papers, every figure with its words."""
 
 import json
+import statistics
 from pathlib import Path
 
-from robust_lib import artefacts, comparison
+from robust_lib import artefacts, comparison, data, experiments
 
 HEADER = """# Gallery
 
@@ -12,7 +13,16 @@ sidecar that says what ran, where and from which commit. "quick" means the quick
 networks, one seed. A quick figure shows a mechanism; it is never the paper's experiment.
 
 Two tables made from the library: [every loss](losses.md) with its weight, limits, symmetry and source, and
-the [errata](errata.md) of the papers, each with its check's verdict.
+the [errata](errata.md) of the papers, each with its check's verdict. One made from our records: [every loss
+with every detector](detectors.md).
+"""
+DETECTORS = """# Every loss with every detector
+
+F1 of label error detection, mean ± standard deviation over the seeds (their number in brackets):
+{images:,} images, uniform noise of rate {rate:g}, the quick profile's network, recipe and {folds} folds;
+recorded on {device}. The losses have HS's parameters for MNIST at this rate. *cl*: confident learning,
+`both`; *aum*: two threshold runs, 99th percentile; *mean_loss*: a mixture of two Gaussians. This is our small
+scale, not the paper's experiment; chapters 10 and 11 say which of its orderings hold here.
 """
 STATES = """## The papers' figures and tables
 
@@ -35,6 +45,7 @@ def write(folder: Path, results: Path | None = None) -> None:
     """README.md from the folder's sidecars and the records in results (default: results/), and the tables."""
     (folder / "losses.md").write_text(losses_page())
     (folder / "errata.md").write_text(errata_page())
+    (folder / "detectors.md").write_text(detectors_page(results))
     parts = [HEADER, STATES, states_table(folder, results), "## Figures of the chapters\n"]
     for sidecar in sorted(folder.glob("*.json")):
         about = json.loads(sidecar.read_text())
@@ -42,6 +53,36 @@ def write(folder: Path, results: Path | None = None) -> None:
         picture = f"![{about['alt']}]({sidecar.stem}.png)"
         parts.append(f"### {sidecar.stem}\n\n{picture}\n\n{about['alt']}\n\n*{run}*\n")
     (folder / "README.md").write_text("\n".join(parts))
+
+
+def detectors_page(results: Path | None = None) -> str:
+    """The small records of the sweeps "detectors" and "detectors-fashion": one table for each data set."""
+    rows = [
+        row for name in ("detectors", "detectors-fashion") for row in experiments.read(name, "small", results)
+    ]
+    done = [row for row in rows if row["status"] == "done"]
+    if not done:
+        return "# Every loss with every detector\n\nNothing is recorded yet.\n"
+    found_by = ("cl", "aum", "mean_loss")
+    parts = [DETECTORS.format(**done[0])]
+    for name in dict.fromkeys(row["data"] for row in done):
+        parts += [f"## {data.SETS[name].title}\n", f"| loss | {' | '.join(found_by)} |", "|---|---|---|---|"]
+        cells: dict[str, dict[str, list[float]]] = {}
+        for row in done:
+            if row["data"] == name:
+                cells.setdefault(row["label"], {}).setdefault(row["detector"], []).append(row["f1"])
+        parts += [
+            f"| {label} | {' | '.join(_mean_and_spread(by.get(who, [])) for who in found_by)} |"
+            for label, by in cells.items()
+        ]
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _mean_and_spread(scores: list[float]) -> str:
+    if len(scores) < 2:
+        return " ".join(f"{score:.3f} (1)" for score in scores)
+    return f"{statistics.mean(scores):.3f} ± {statistics.stdev(scores):.3f} ({len(scores)})"
 
 
 def states_table(folder: Path, results: Path | None = None) -> str:
