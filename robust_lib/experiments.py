@@ -208,7 +208,7 @@ def _table4(seeds: int, scale: str) -> list[Trial]:
     return _cross(seeds, [_mini("cifar10", detector="cl", folds=3)], noises, some)
 
 
-@sweep("hs-table6", "HS Table 6 and Fig. 6: area under the margin", paper=3, small=2)
+@sweep("hs-table6", "HS Table 6 and Fig. 6: area under the margin", paper=3, small=3)
 def _table6(seeds: int, scale: str) -> list[Trial]:
     some = [_loss("ce"), *_blurry(0.05), *_piecewise_zero(0.025)]
     if scale == "small":

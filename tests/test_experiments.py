@@ -777,7 +777,7 @@ def test_command_lists_runs_and_reports(tmp_path, monkeypatch):
     assert len(keys(tmp_path / "small" / "hs-table6.jsonl")) == 3
     rows = [text.split() for text in command("--status", "--results", str(tmp_path)).output.splitlines()]
     assert rows[0] == ["sweep", "scale", "done", "failed", "all", "beside", "s/trial", "device"]
-    assert ["hs-table6", "small", "3", "0", "24", "0", "0.1", "auto"] in rows
+    assert ["hs-table6", "small", "3", "0", "36", "0", "0.1", "auto"] in rows
     assert ["hs-table6", "paper", "0", "0", "48", "0"] in rows
 
 
