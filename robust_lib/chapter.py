@@ -6,12 +6,13 @@ import io
 import json
 import os
 import platform
-import subprocess
 import time
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
+
+from robust_lib import records
 
 PROFILES = {
     # One thread: numbers depend little on the machine, and the small network gains only a fifth from two.
@@ -94,7 +95,12 @@ class Chapter:
         seconds = round(time.perf_counter() - self._started, 1)
         device = torch.cuda.get_device_name() if self.device == "cuda" else platform.processor() or "CPU"
         run = {"profile": self.profile, "seed": self.seed, "device": device, "seconds_into_run": seconds}
-        return {"alt": alt} | run | {"commit": _commit(), "python": platform.python_version()} | _versions()
+        return (
+            {"alt": alt}
+            | run
+            | {"commit": records.commit()["commit"], "python": platform.python_version()}
+            | _versions()
+        )
 
 
 def render(fig, kind: str) -> bytes:
@@ -112,13 +118,3 @@ def render(fig, kind: str) -> bytes:
 @functools.cache
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
-
-
-@functools.cache
-def _commit() -> str | None:
-    """The commit of the checkout this package runs from, None where it is not one."""
-    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None

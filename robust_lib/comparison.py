@@ -332,10 +332,10 @@ def _line(cell: Cell, letters: dict[str, str]) -> tuple[str, ...]:
         "" if cell.rate is None else f"{cell.rate:g}",
         cell.loss,
         cell.metric,
-        _number(ours.mean, ours.spread, digits) if ours else "",
+        number(ours.mean, ours.spread, digits) if ours else "",
         seeds,
         ours.parameter if ours else "",
-        _number(paper.mean, paper.spread, digits) if paper else "",
+        number(paper.mean, paper.spread, digits) if paper else "",
         f"{SYMBOLS[paper.parameter]}={paper.value:g}" if paper and paper.parameter else "",
         "" if cell.difference is None else f"{cell.difference:+.{digits}f}",
         ours.device if ours else "",
@@ -343,7 +343,8 @@ def _line(cell: Cell, letters: dict[str, str]) -> tuple[str, ...]:
     )
 
 
-def _number(mean: float, spread: float | None, digits: int) -> str:
+def number(mean: float, spread: float | None, digits: int) -> str:
+    """Such as "0.937 ± 0.005", or "0.937" without a spread."""
     return f"{mean:.{digits}f}" + ("" if spread is None else f" ± {spread:.{digits}f}")
 
 

@@ -225,9 +225,8 @@ def _job(data: OwnData, loss, epochs: int | None, seed: int, device: str, progre
     network, recipe = ("stride_cnn", IMAGES) if data.features is None else ("mlp", FEATURES)
     recipe = replace(recipe, epochs=recipe.epochs if epochs is None else epochs)
     inputs = data.images.float().div_(255) if data.features is None else data.features.clone()
-    others = [
-        d for d in range(inputs.ndim) if d != 1
-    ]  # per channel, or per feature; in place, as it may be large
+    # Per channel, or per feature; in place, as it may be large.
+    others = [d for d in range(inputs.ndim) if d != 1]
     inputs.sub_(inputs.mean(others, keepdim=True)).div_(inputs.std(others, keepdim=True).clamp(min=1e-6))
     labels = torch.from_numpy(data.labels)
     device = str(training.pick_device(device))
@@ -249,21 +248,19 @@ def _settings(job: Job, data: OwnData) -> dict:
 
 
 def _evidence(job: Job, folder: Path, settings: dict, detector: str) -> dict[str, dict[str, np.ndarray]]:
-    evidence, parts = {}, job.parts(detector)
-    key = json.dumps(settings, sort_keys=True)
-    missing = [name for name in parts if _stored(folder, name, key) is None]
+    parts, key = job.parts(detector), json.dumps(settings, sort_keys=True)
+    evidence = {name: _stored(folder, name, key) for name in parts}
+    missing = [name for name in parts if evidence[name] is None]
     if missing:
         share = (FOLDS - 1) / FOLDS
         epochs = sum(share if name.startswith("fold") else 1 for name in missing) * job.recipe.epochs
         seconds = job.seconds_per_sample() * len(job.labels) * epochs
         print(f"{len(missing)} of {len(parts)} parts to train, about {_duration(seconds)}")
-    for name, make in parts.items():
-        evidence[name] = _stored(folder, name, key)
-        if evidence[name] is None:
-            start = time.perf_counter()
-            evidence[name] = make()
-            _store(folder, name, key, evidence[name])
-            print(f"{name}: {_duration(time.perf_counter() - start)}", flush=True)
+    for name in missing:
+        start = time.perf_counter()
+        evidence[name] = parts[name]()
+        _store(folder, name, key, evidence[name])
+        print(f"{name}: {_duration(time.perf_counter() - start)}", flush=True)
     return evidence
 
 

@@ -80,9 +80,10 @@ def detectors_page(results: Path | None = None) -> str:
 
 
 def _mean_and_spread(scores: list[float]) -> str:
-    if len(scores) < 2:
-        return " ".join(f"{score:.3f} (1)" for score in scores)
-    return f"{statistics.mean(scores):.3f} ± {statistics.stdev(scores):.3f} ({len(scores)})"
+    if not scores:
+        return ""
+    spread = statistics.stdev(scores) if len(scores) > 1 else None
+    return f"{comparison.number(statistics.mean(scores), spread, 3)} ({len(scores)})"
 
 
 def states_table(folder: Path, results: Path | None = None) -> str:

@@ -5,7 +5,6 @@ holds is in results/README.md.
 """
 
 import datetime
-import fcntl
 import functools
 import json
 import math
@@ -69,6 +68,8 @@ def appending(path: Path) -> Iterator[tuple[dict[str, dict], Callable[[dict], No
     A record is on the disk, whole, when that function returns. A half last line is moved to PATH.half with a
     warning. RuntimeError if another process has the file open in this way; the lock ends with its process.
     """
+    import fcntl  # POSIX only; what others read of this module needs no lock
+
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
@@ -139,7 +140,7 @@ def provenance(device: torch.device) -> dict[str, str | int | bool | None]:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     run = {"device": name, "threads": torch.get_num_threads(), "date": today}
-    return run | _commit() | {"python": platform.python_version()} | _versions()
+    return run | commit() | {"python": platform.python_version()} | _versions()
 
 
 @functools.cache
@@ -156,8 +157,9 @@ def _processor() -> str:
 
 
 @functools.cache
-def _commit() -> dict[str, str | bool | None]:
-    """The commit of the checkout this package runs from, and whether its modules differ from it."""
+def commit() -> dict[str, str | bool | None]:
+    """The commit of the checkout this package runs from, and whether its modules differ from it; None where
+    it is no checkout."""
     here = str(Path(__file__).parent)
 
     def git(*words: str) -> str:

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pytest
 import torch
@@ -12,7 +11,6 @@ from robust_lib import gallery, losses
 from robust_lib.chapter import Chapter
 from robust_lib.figures import COLOURS, DASHES, curves, detection, dynamics, line_style
 
-matplotlib.use("Agg")
 ROOT = Path(__file__).parent.parent
 ALT = "Two curves of sample weight against margin."
 

@@ -5,7 +5,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -16,7 +15,6 @@ from robust_lib.artefacts import ARTEFACTS, State, state
 from robust_lib.comparison import cells, coverage, table
 from robust_lib.figures import comparison as drawings
 
-matplotlib.use("Agg")
 ROOT = Path(__file__).parent.parent
 SCORES = {
     "f1": 0.9,

@@ -2,27 +2,13 @@
 
 import math
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 
 from robust_lib import algebra, losses
 from robust_lib.figures import collapse, symmetry, zoo
-
-matplotlib.use("Agg")
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
-def lines(ax):
-    return {line.get_label(): np.asarray(line.get_data()) for line in ax.lines}
-
+from tests.drawn import lines
 
 # --- chapter 02 ---------------------------------------------------------------------------------------
 

@@ -1,25 +1,12 @@
 """The figures of chapter 10 draw what they are given, and mark the right places."""
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from robust_lib import metrics
 from robust_lib.figures import confident
-
-matplotlib.use("Agg")
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
-def lines(ax):
-    return {line.get_label(): np.asarray(line.get_data(), dtype=float) for line in ax.lines}
+from tests.drawn import lines
 
 
 def test_reliability_leaves_empty_bins_out():

@@ -1,21 +1,10 @@
 """Figures of chapter 13: what is drawn is what was given."""
 
-import matplotlib
 import numpy as np
 import pytest
 
-matplotlib.use("Agg")
-
-from matplotlib import pyplot as plt
-
 from robust_lib import verdicts
 from robust_lib.figures import human
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def test_matrices_are_in_per_cent_on_one_scale():

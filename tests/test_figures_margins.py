@@ -1,23 +1,10 @@
 """The figures of chapter 11 draw what they are given."""
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from robust_lib.figures import margins
-
-matplotlib.use("Agg")
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
-def lines(ax):
-    return {line.get_label(): np.asarray(line.get_data()) for line in ax.lines}
+from tests.drawn import lines
 
 
 def test_by_epoch_draws_medians():
