@@ -251,7 +251,8 @@ class World:
         self.monkeypatch.setattr(data, "cache_folder", lambda: self.cache)
         monkeypatch.delenv("ROBUST_DATA", raising=False)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        monkeypatch.setattr(data, "PATIENCE_SECONDS", 0.3)
+        self.fetch = data.fetch
+        monkeypatch.setattr(data, "fetch", self.patiently)
         for name in ("mnist", "fashion_mnist"):
             self.make_idx(name)
         self.make_cifar("cifar10", b"labels", {f"data_batch_{k}": 2 for k in range(1, 6)} | {"test_batch": 3})
@@ -290,6 +291,12 @@ class World:
     def use(self, name, archives):
         source = dataclasses.replace(data.SETS[name], archives=tuple(archives))
         self.monkeypatch.setitem(data.SETS, name, source)
+
+    def patiently(self, url, *rest):
+        """Short of patience only with the mirrors that try it: a good one may be slow on a busy machine."""
+        slow = any(f"/{how}/" in url for how in ("deaf", "silent", "trickle"))
+        self.monkeypatch.setattr(data, "PATIENCE_SECONDS", 0.3 if slow else 30.0)
+        self.fetch(url, *rest)
 
     def mirrors(self, name, *behaviours):
         urls = tuple(f"http://127.0.0.1:{self.port}/{how}/{name}/" for how in behaviours)
@@ -409,7 +416,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
             return
         if how == "deaf":
-            self.server.over.wait(3)
+            self.server.over.wait(30)
             return
         self.send_response(200)
         if how == "chunked":
@@ -429,9 +436,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.wfile.write(blob[:20])  # and that is all of "short"
         if how == "silent":
-            self.server.over.wait(3)
+            self.server.over.wait(30)
         if how == "trickle":
-            for byte in blob[20:220]:
+            for byte in blob[20:1020]:
                 if self.server.over.wait(0.02):
                     return
                 try:
@@ -530,7 +537,7 @@ def test_bad_mirrors_alone_leave_an_error_and_nothing_else(name, how, server, mo
     assert ('size="mini"' in str(caught.value)) == (name == "mnist")
     assert server.asked == [how, "missing"], "each mirror once"
     assert list(server.cache.parent.iterdir()) == [], "not even an empty folder"
-    assert server.trickled < 150, "the slow mirror is left while it is still sending its 200 bytes"
+    assert server.trickled < 900, "the slow mirror is left while it is still sending its 1,000 bytes"
 
 
 def test_without_a_network_the_error_lists_all_that_was_tried(world, monkeypatch):
