@@ -196,9 +196,9 @@ class Sum(Loss):
         return self._each(lambda term: term.at(delta))
 
     def values(self, logits, targets):
-        if self.sees == "batch":
-            return self._each(lambda term: term.values(logits, targets))
-        return super().values(logits, targets)
+        if all(type(term).values is Loss.values for _, term in self.terms):
+            return super().values(logits, targets)  # one log_softmax for all
+        return self._each(lambda term: term.values(logits, targets))
 
     def weight_at(self, delta):
         return self._each(lambda term: term.weight_at(delta))
@@ -373,7 +373,8 @@ def _factory(name: str) -> Callable[..., Loss]:
     return _FACTORIES[name]
 
 
-def _register(kind: Callable[[str, Callable, dict], Loss], keywords: dict) -> Callable:
+def register(kind: Callable[[str, Callable, dict], Loss], keywords: dict) -> Callable:
+    """Decorator that makes a factory of kind(name, expression, params) and keeps it under the name."""
     known = {field.name for field in fields(About)}
     facts = About(**{k: v for k, v in keywords.items() if k in known})
     ranges = {k: v for k, v in keywords.items() if k not in known}
@@ -401,7 +402,8 @@ def _register(kind: Callable[[str, Callable, dict], Loss], keywords: dict) -> Ca
     return decorate
 
 
-_INPUTS = ("p", "log_p", "log_probs")
+# What expressions are given besides their parameters.
+_INPUTS = ("p", "log_p", "log_probs", "focal_share", "cut_share")
 
 
 def margin_loss(**ranges_and_facts) -> Callable:
@@ -414,7 +416,7 @@ def margin_loss(**ranges_and_facts) -> Callable:
     makes my_loss(q=0.5), get("my_loss"), its weight curve, its sympy formula and its LaTeX, and puts it
     into every figure, table and check that goes through names(). Fields of About may be given too.
     """
-    return _register(MarginLoss, ranges_and_facts)
+    return register(MarginLoss, ranges_and_facts)
 
 
 def row_loss(**ranges_and_facts) -> Callable:
@@ -425,12 +427,12 @@ def row_loss(**ranges_and_facts) -> Callable:
         def my_loss(log_p, log_probs):
             return -log_p + log_probs.mean(1, keepdim=True)
     """
-    return _register(RowLoss, ranges_and_facts)
+    return register(RowLoss, ranges_and_facts)
 
 
 def composed(**ranges_and_facts) -> Callable:
     """Decorator that registers a function which builds its loss from others: f(**params) -> Loss."""
-    return _register(lambda name, build, params: build(**params), ranges_and_facts)
+    return register(lambda name, build, params: build(**params), ranges_and_facts)
 
 
 def _check_range(what: str, value, interval: str) -> None:

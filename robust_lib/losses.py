@@ -29,6 +29,7 @@ from robust_lib.algebra import (
     get,
     margin_loss,
     names,
+    register,
     row_loss,
 )
 
@@ -240,6 +241,26 @@ def logit_bias_mae(p, log_p, eps=3.0):
 # --- losses of all classes ----------------------------------------------------------------------------
 
 
+class FocalRowLoss(RowLoss):
+    """A loss given by L(focal_share, cut_share): the focal share f_y / Σ_k f_k of f = (1-p)^γ log p, and the
+    cut share, the same of n = max(f, F) - F, F = f(p_min): as f grows with p, it cuts p at p_min."""
+
+    def _loss(self, shares, *scores_and_labels):
+        gamma = self.params["gamma"]
+        floor = (1 - NNCE_P_MIN) ** gamma * math.log(NNCE_P_MIN)
+        return self.expression(*shares(*scores_and_labels, gamma, floor), **self.params)
+
+    def of(self, log_p, log_probs):
+        return self._loss(ops.focal_shares, log_p, log_probs)
+
+    def values(self, logits, targets):
+        return self._loss(ops.focal_shares_of, logits, targets)
+
+
+def focal_row_loss(**ranges_and_facts):
+    return register(FocalRowLoss, ranges_and_facts)
+
+
 @row_loss(
     symmetric=False,
     limits=r"$=2$ MAE $+\sum_k p_k^2-1$",
@@ -265,7 +286,7 @@ def nce(log_p, log_probs):
     return _share(log_p, log_probs)
 
 
-@row_loss(
+@focal_row_loss(
     gamma="[0, inf)",
     symmetric=True,
     total=lambda K, gamma: 1.0,
@@ -275,9 +296,9 @@ def nce(log_p, log_probs):
     weight=r"\frac{(1-L)\varphi_y+Lp_y\sum_{k\ne y}\varphi_k/(1-p_k)}{-\sum_k f_k},"
     r"\quad\varphi_k=(1-p_k)^\gamma(1-p_k-\gamma p_k\log p_k)",
 )
-def nfl(log_p, log_probs, gamma=0.5):
+def nfl(focal_share, cut_share, gamma=0.5):
     """Normalised focal loss FL_y / Σ_k FL_k. Sums to 1 over the labels. True gradient (peers stop it)."""
-    return ops.faded_log(log_p, gamma) / ops.faded_sums(log_probs, gamma)[0]
+    return focal_share
 
 
 @row_loss(
@@ -297,7 +318,7 @@ def nnce(log_p, log_probs):
     return 1 - _share(F.relu(log_p - floor), F.relu(log_probs - floor))
 
 
-@row_loss(
+@focal_row_loss(
     gamma="[0, inf)",
     symmetric=True,
     total=lambda K, gamma: K - 1.0,
@@ -308,24 +329,16 @@ def nnce(log_p, log_probs):
     weight=r"\frac{\varphi_y-(1-L)\left(\varphi_y-p_y\sum_{k\ne y}\varphi_k/(1-p_k)\right)}{\sum_k n_k},"
     r"\quad\varphi_k=\mathbb{1}_{p_k>p_{\min}}\cdot(1-p_k)^\gamma(1-p_k-\gamma p_k\log p_k)",
 )
-def nnfl(log_p, log_probs, gamma=0.5):
+def nnfl(focal_share, cut_share, gamma=0.5):
     """Normalised negative focal loss 1 - (A - FL_y) / Σ_k (A - FL_k), A = FL at p_min = 1e-7. Sums to K - 1.
 
     p_k counts as p_min where it is smaller, as in NNCE. True gradient (peers stop the factor's).
     """
-    return _focal_parts(log_p, log_probs, gamma)[1]
+    return 1 - cut_share
 
 
 def _share(given, row):
     return given / row.sum(1, keepdim=True)
-
-
-def _focal_parts(log_p, log_probs, gamma):
-    """NFL and NNFL. f = (1-p)^γ log p grows with p, so cutting f at f(p_min) is cutting p at p_min."""
-    floor = (1 - NNCE_P_MIN) ** gamma * math.log(NNCE_P_MIN)
-    given = ops.faded_log(log_p, gamma)
-    total, floored = ops.faded_sums(log_probs, gamma, floor)
-    return given / total, 1 - F.relu(given - floor) / (floored - log_probs.shape[1] * floor)
 
 
 @row_loss(
@@ -345,7 +358,7 @@ def anl_ce(log_p, log_probs, alpha=5.0, beta=5.0):
     return alpha * _share(log_p, log_probs) + beta * negative
 
 
-@row_loss(
+@focal_row_loss(
     alpha="[0, inf)",
     beta="[0, inf)",
     gamma="[0, inf)",
@@ -357,10 +370,9 @@ def anl_ce(log_p, log_probs, alpha=5.0, beta=5.0):
     latex=r"\alpha L_\mathrm{NFL}+\beta L_\mathrm{NNFL}",
     weight=r"\alpha w_\mathrm{NFL}+\beta w_\mathrm{NNFL}",
 )
-def anl_fl(log_p, log_probs, alpha=5.0, beta=5.0, gamma=0.5):
+def anl_fl(focal_share, cut_share, alpha=5.0, beta=5.0, gamma=0.5):
     """Active negative loss α NFL + β NNFL; its δ ‖θ‖₁ is the training recipe's. Sums to α + β(K - 1)."""
-    normalised, negative = _focal_parts(log_p, log_probs, gamma)
-    return alpha * normalised + beta * negative
+    return alpha * focal_share + beta * (1 - cut_share)
 
 
 @row_loss(
