@@ -734,7 +734,6 @@ def test_kill_9_then_resume_equals_an_uninterrupted_run(tmp_path):
 
 
 def test_a_dask_cluster_that_loses_a_worker_records_every_trial_once(tmp_path):
-    pytest.importorskip("distributed")
     listed, path = [few(seed=seed) for seed in range(12)], tmp_path / "dask.jsonl"
     here = os.path.dirname(os.path.dirname(executors.__file__))
     search = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -746,6 +745,7 @@ def test_a_dask_cluster_that_loses_a_worker_records_every_trial_once(tmp_path):
     started = [subprocess.Popen(dask, **quiet)]
     try:
         while not where.exists():
+            assert started[0].poll() is None, "the scheduler ended at once"
             time.sleep(0.05)
         command = [sys.executable, "-W", "ignore", "-m", "distributed.cli.dask_worker", *options]
         command += ["--nthreads", "1", "--no-nanny"]
