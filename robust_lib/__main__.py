@@ -93,6 +93,15 @@ def bench_training(name: str, size: str, epochs: int) -> None:
     click.echo(bench.training_table(*pictures, epochs))
 
 
+@bench.command("growth")
+@click.option("--device", default="auto", show_default=True)
+def bench_growth(device: str) -> None:
+    """Seconds and peak memory against images, classes and losses to try, into results/growth.jsonl."""
+    from robust_lib import growth
+
+    growth.run(device=device)
+
+
 @main.command()
 @click.argument("name", required=False)
 @click.option("--list", "show", flag_value="listing", help="Every sweep, with its trials and what it lacks.")

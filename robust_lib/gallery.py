@@ -1,10 +1,11 @@
 """figures/README.md and the pages it leads to: what there is of the papers, every figure with its words."""
 
 import json
+import re
 import statistics
 from pathlib import Path
 
-from robust_lib import artefacts, comparison, data, experiments
+from robust_lib import artefacts, comparison, data, experiments, growth, records
 
 HEADER = """# Gallery
 
@@ -30,6 +31,12 @@ What there is of each, read off the files here and the records in `results/`. *p
 number has one of ours, from as many seeds, in the paper's setting, or there is no training in it. *in part*:
 some of that. *reduced*: at a small scale of ours only. The pages in `papers/` have both sides' numbers.
 """
+COST = """## What it costs
+
+One epoch of the quick profile's network in each of {folds} folds, then confident learning, on one thread of
+the CPU or one GPU: `python -m robust_lib bench growth`, drawn from `results/growth.jsonl`. "Stacked" trains
+all networks at once, as one. Images are Fashion-MNIST's, repeated.
+"""
 NOTATION = "CV, HS, SY and the symbols: [notation and glossary](../notebooks/notation_and_glossary.md)."
 HEADINGS = {"paper": "At the paper's scale", "small": "Small version"}
 # What is drawn, by a function of figures/comparison.py, and its first words for those who cannot see it.
@@ -46,7 +53,8 @@ def write(folder: Path, results: Path | None = None) -> None:
     (folder / "losses.md").write_text(losses_page())
     (folder / "errata.md").write_text(errata_page())
     (folder / "detectors.md").write_text(detectors_page(results))
-    parts = [HEADER, STATES, states_table(folder, results), "## Figures of the chapters\n"]
+    parts = [HEADER, STATES, states_table(folder, results), *_cost(folder, results)]
+    parts.append("## Figures of the chapters\n")
     for sidecar in sorted(folder.glob("*.json")):
         about = json.loads(sidecar.read_text())
         run = f"profile {about['profile']}, seed {about['seed']}, {about['device']}, torch {about['torch']}"
@@ -79,6 +87,27 @@ def detectors_page(results: Path | None = None) -> str:
     return "\n".join(parts)
 
 
+def _by_device(results: Path | None) -> dict[str, list[dict]]:
+    """The records of growth.run."""
+    rows: dict[str, list[dict]] = {}
+    for record in records.read("growth", folder=results):
+        rows.setdefault(record["device"], []).append(record)
+    return rows
+
+
+def _cost(folder: Path, results: Path | None) -> list[str]:
+    parts = [COST.format(folds=growth.FOLDS)]
+    for device, rows in _by_device(results).items():
+        stem = _cost_stem(device)
+        alt = f"Seconds and peak memory against images and losses to try on {device}, {len(rows)} points"
+        parts.append(f"![{alt}](papers/{stem}.png)\n\n*{device}, {rows[-1]['date']}*\n")
+    return parts
+
+
+def _cost_stem(device: str) -> str:
+    return "cost-" + re.sub(r"\W+", "-", device.lower()).strip("-")
+
+
 def _mean_and_spread(scores: list[float]) -> str:
     if not scores:
         return ""
@@ -101,12 +130,26 @@ def draw(folder: Path, results: Path | None = None) -> None:
 
     What lay there before is removed, so that no figure outlives its records.
     """
+    from robust_lib.figures import growth as drawings
+
     papers = folder / "papers"
     papers.mkdir(parents=True, exist_ok=True)
     for old in papers.iterdir():
         old.unlink()
     for name in comparison.SOURCES | comparison.CURVES:
         _draw_page(artefacts.ARTEFACTS[name], papers, results)
+    for device, rows in _by_device(results).items():
+        _save(drawings.growth(rows), papers, _cost_stem(device))
+
+
+def _save(fig, folder: Path, stem: str) -> None:
+    import matplotlib.pyplot as plt
+
+    from robust_lib import chapter
+
+    for kind in ("png", "svg"):
+        (folder / f"{stem}.{kind}").write_bytes(chapter.render(fig, kind))
+    plt.close(fig)
 
 
 def _draw_page(artefact: artefacts.Artefact, papers: Path, results: Path | None) -> None:
@@ -117,48 +160,42 @@ def _draw_page(artefact: artefacts.Artefact, papers: Path, results: Path | None)
         f"Written by `make figures`; do not edit. {source.note}\n",
     ]
     for scale, heading in HEADINGS.items():
-        records = comparison.records_of(source.sweeps, scale, results)
+        found = comparison.records_of(source.sweeps, scale, results)
         cells = comparison.cells(artefact.name, scale, results) if source.columns else []
-        drawn = [cell for cell in cells if cell.ours] if source.columns else records
-        if cells or records:
-            parts += [f"## {heading}\n", _provenance(records)]
+        drawn = [cell for cell in cells if cell.ours] if source.columns else found
+        if cells or found:
+            parts += [f"## {heading}\n", _provenance(found)]
         if drawn:
-            parts.append(_picture(artefact, scale, drawn, records, papers))
+            parts.append(_picture(artefact, scale, drawn, found, papers))
         if cells:
             parts.append(comparison.table(cells))
     if len(parts) > 2:
         (papers / f"{artefact.slug}.md").write_text("\n".join(parts))
 
 
-def _provenance(records: list[dict]) -> str:
-    if not records:
+def _provenance(rows: list[dict]) -> str:
+    if not rows:
         return "Nothing is recorded.\n"
-    devices = ", ".join(sorted({record["device"] for record in records}))
-    dates = sorted({record["date"] for record in records})
-    seeds = len({record["seed"] for record in records})
-    return f"{len(records)} trials, {seeds} seeds, {devices}, {dates[0]} to {dates[-1]}.\n"
+    devices = ", ".join(sorted({row["device"] for row in rows}))
+    dates = sorted({row["date"] for row in rows})
+    seeds = len({row["seed"] for row in rows})
+    return f"{len(rows)} trials, {seeds} seeds, {devices}, {dates[0]} to {dates[-1]}.\n"
 
 
-def _picture(artefact: artefacts.Artefact, scale: str, drawn: list, records: list[dict], papers: Path) -> str:
+def _picture(artefact: artefacts.Artefact, scale: str, drawn: list, rows: list[dict], papers: Path) -> str:
     """Draws PNG, SVG and sidecar; returns the picture in Markdown."""
-    import matplotlib.pyplot as plt
-
-    from robust_lib import chapter
     from robust_lib.figures import comparison as drawings
 
     function, words = DRAWINGS.get(artefact.name, DOTS)
-    fig = getattr(drawings, function)(drawn)
     stem = artefact.slug + ("-small" if scale == "small" else "")
-    for kind in ("png", "svg"):
-        (papers / f"{stem}.{kind}").write_bytes(chapter.render(fig, kind))
-    plt.close(fig)
+    _save(getattr(drawings, function)(drawn), papers, stem)
     about = {
-        "alt": f"{words} {artefact.title}; {len(records)} trials.",
+        "alt": f"{words} {artefact.title}; {len(rows)} trials.",
         "scale": scale,
-        "trials": len(records),
+        "trials": len(rows),
     }
     ran = ("device", "date", "commit", "torch")
-    about |= {name: sorted({str(record[name]) for record in records}) for name in ran}
+    about |= {name: sorted({str(row[name]) for row in rows}) for name in ran}
     (papers / f"{stem}.json").write_text(json.dumps(about, indent=1) + "\n")
     return f"![{about['alt']}]({stem}.png)\n"
 
