@@ -195,7 +195,7 @@ def get_data(names: tuple[str, ...]) -> None:
     """
     from robust_lib import data, verdicts
 
-    known = (*verdicts.COLLECTIONS, *data.SETS)
+    known = (*verdicts.COLLECTIONS, *data.MIRRORS)
     if unknown := [name for name in names if name not in known]:
         raise click.UsageError(f"there is no data set {', '.join(unknown)}; there are {', '.join(known)}")
     for name in names:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from robust_lib import comparison, experiments
 
-WORDS = ("paper scale", "in part", "reduced", "not yet", "cannot be had here")
+WORDS = ("paper scale", "taken over", "in part", "reduced", "not yet", "cannot be had here")
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,7 @@ _LIST = (
     Artefact("CV Table 9", "τ by noise, tuned on CIFAR-100", note=TUNED),
     Artefact("CV Table 10", "shifted and scaled losses, more symmetric noise"),
     Artefact("CV Table 11", "shifted and scaled losses, more asymmetric noise"),
-    Artefact(
-        "CV Table 12", "parameters of Table 5's losses", "given", "Picked by the authors; taken over as data."
-    ),
+    Artefact("CV Table 12", "parameters of Table 5's losses", "given", "Picked by the authors."),
     Artefact("SY Fig. 1", "not known to us", cannot=ABSTRACT),
     *(Artefact(f"SY Table {n}", "not known to us", cannot=ABSTRACT) for n in range(1, 5)),
 )
@@ -111,7 +109,7 @@ def state(artefact: Artefact, figures: Path, results: Path | None = None) -> Sta
     """What there is of an artefact, from the sidecars and pages in one folder and the records in the other.
 
     "paper scale" takes every printed number, from as many seeds, in the paper's setting; anything less is "in
-    part". "reduced" is a small version or a quick figure.
+    part". "taken over" is what the authors picked. "reduced" is a small version or a quick figure.
     """
     drawn = sidecars(artefact, figures)
     pages = [
@@ -119,7 +117,7 @@ def state(artefact: Artefact, figures: Path, results: Path | None = None) -> Sta
     ]
     files = (*pages, *(f"{path.stem}.png" for path in drawn))
     if artefact.kind == "given":
-        return State("paper scale", artefact.note, files)
+        return State("taken over", artefact.note, files)
     if artefact.kind == "formulas":
         word = "reduced" if artefact.note else "paper scale"
         detail = artefact.note or "No training in it."
@@ -177,7 +175,7 @@ def _trials(source: comparison.Source, scale: str, results: Path | None) -> tupl
     if not records:
         return False, ""
     plans = [experiments.SWEEPS[name] for name in source.sweeps]
-    wanted = {trial.key for plan in plans if scale in plan.seeds for trial in plan.trials(scale)}
+    wanted = {trial.key for plan in plans for trial in plan.trials(scale)}
     done = wanted & {record["key"] for record in records}
     others = [f"{len(records) - len(done)} with other settings or seeds."] * (len(records) > len(done))
     differs = dict.fromkeys(text for record in records for text in comparison.differences(record, source))

@@ -32,6 +32,7 @@ MINI_MD5 = {
     "fashion_mnist": "aebc11d71ce9b619ed1332f2702b030c",
     "cifar10": "fd29adfded3d61be03ede39da90511fa",
 }
+PAIRS = "mnist_pairs"
 # Tried in this order. Toronto is the home of both CIFAR sets and comes last: since June 2026 it sends tens of
 # kB/s (pytorch/vision#9536). The md5 makes every copy as good as the original.
 MIRRORS = {
@@ -142,16 +143,21 @@ class Source:
 
 
 def load(name: str, split: str = "train", size: str = "mini") -> ImageSet:
-    """Images and labels of "mnist", "fashion_mnist", "cifar10" or "cifar100".
+    """Images and labels of "mnist", "fashion_mnist", "cifar10", "cifar100" or "mnist_pairs".
 
     `split` is "train" or "test". `size` "mini" is the pack that comes with this package (5,000 train or 1,000
-    test images, as many of each class; cifar100 has none), "full" is the whole set.
+    test images, as many of each class; cifar100 has none), "full" is the whole set. mnist_pairs are the
+    digits of MNIST's pack two by two, for a task of 100 classes that needs no download; it has no full set.
     Raises ValueError for an unknown name, split or size, DataError when the data cannot be had.
     """
     allowed = {"name": tuple(SETS), "split": ("train", "test"), "size": ("mini", "full")}
     for argument, given in {"name": name, "split": split, "size": size}.items():
         if given not in allowed[argument]:
             raise ValueError(f"{argument} must be one of {allowed[argument]}; got {given!r}")
+    if name == PAIRS:
+        if size == "full":
+            raise ValueError(f"{name} is made of MNIST's mini pack; what exists is load({name!r}, {split!r})")
+        return _pairs(split)
     if size == "full":
         return _load_full(name, split)
     if name not in MINI_MD5:
@@ -206,6 +212,29 @@ def _load_mini(name: str, split: str) -> ImageSet:
     return ImageSet(
         name, images, torch.from_numpy(labels), SETS[name].classes, torch.from_numpy(index), origin
     )
+
+
+def _pairs(split: str) -> ImageSet:
+    """Two digits side by side, class 10 left + right: 50 train or 10 test images of each, in random order.
+
+    Every digit of the pack is once on the left and once on the right, squeezed to half its width.
+    """
+    pack, draw = _load_mini("mnist", split), torch.Generator().manual_seed(0)
+    each = len(pack.labels) // 100
+
+    def side() -> torch.Tensor:
+        """Positions (10, 10, each): images of the first number's digit, for each digit on the other side."""
+        digits = [(pack.labels == digit).nonzero()[:, 0] for digit in range(10)]
+        return torch.stack([d[torch.randperm(len(d), generator=draw)].view(10, each) for d in digits])
+
+    left, right = side().flatten(), side().transpose(0, 1).flatten()
+    order = torch.randperm(len(left), generator=draw)
+    wide = torch.cat([pack.images[left], pack.images[right]], 3)[order]
+    images = wide.unflatten(3, (28, 2)).float().mean(4).round().to(torch.uint8)
+    labels = torch.arange(100).repeat_interleave(each)[order]
+    source = SETS[PAIRS]
+    origin = f"{source.title}: {len(images):,} {split} images, made of the digits packed with robust_lib"
+    return ImageSet(PAIRS, images, labels, source.classes, torch.arange(len(images)), origin)
 
 
 def _load_full(name: str, split: str) -> ImageSet:
@@ -500,5 +529,16 @@ SETS = {
             16019d7e3df5f24257cddd939b257f8d train
             f0ef6b0ae62326f3e7ffdfab6717acfc test
             7973b15100ade9c7d40fb424638fde48 meta"""),
+    ),
+    PAIRS: Source(
+        title="MNIST pairs",
+        shape=(1, 28, 28),
+        classes=tuple(f"{pair:02}" for pair in range(100)),
+        mean=(0.1307,),
+        std=(0.3081,),
+        folder="",
+        prefixes={},
+        read=_read_idx,
+        archives=(),
     ),
 }

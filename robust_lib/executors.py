@@ -260,7 +260,7 @@ def listing() -> str:
     """Every sweep: what it recreates, how many trials, and what is missing here."""
     rows = [("sweep", "paper", "small", "recreates")]
     for sweep in SWEEPS.values():
-        counts = [str(len(sweep.trials(s))) if s in sweep.seeds else "-" for s in records.SCALES]
+        counts = [str(len(sweep.trials(scale))) for scale in records.SCALES]
         trials = sweep.trials("paper")
         blocked = _blocked(trials)
         notes = [f"{len(held)} wait: {reason}" for reason, held in blocked.items()]

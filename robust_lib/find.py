@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from robust_lib import aum, detectors, losses, models, own_data, report, training
+from robust_lib import aum, detectors, losses, models, own_data, records, report, training
 from robust_lib.detectors import Detection, ThresholdRun
 from robust_lib.dynamics import Recorder
 from robust_lib.own_data import OwnData
@@ -276,7 +276,7 @@ def _stored(folder: Path, name: str, key: str) -> dict[str, np.ndarray] | None:
 def _store(folder: Path, name: str, key: str, arrays: dict[str, np.ndarray]) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, key=key, **arrays)
-    report.atomically(folder / f"{name.replace(' ', '-')}.npz", buffer.getvalue())
+    records.atomically(folder / f"{name.replace(' ', '-')}.npz", buffer.getvalue())
 
 
 def _findings(data: OwnData, out: Path, evidence: dict, summary: list[str]) -> Findings:
@@ -360,7 +360,7 @@ def _write_run(out: Path, data: OwnData, settings: dict, detector: str, **status
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in packages},
     }
-    report.atomically(out / "run.json", json.dumps(run, indent=1, ensure_ascii=False) + "\n")
+    records.atomically(out / "run.json", json.dumps(run, indent=1, ensure_ascii=False) + "\n")
 
 
 def _version(package: str) -> str | None:

@@ -28,8 +28,9 @@ scale, not the paper's experiment; chapters 10 and 11 say which of its orderings
 STATES = """## The papers' figures and tables
 
 What there is of each, read off the files here and the records in `results/`. *paper scale*: every printed
-number has one of ours, from as many seeds, in the paper's setting, or there is no training in it. *in part*:
-some of that. *reduced*: at a small scale of ours only. The pages in `papers/` have both sides' numbers.
+number has one of ours, from as many seeds, in the paper's setting, or there is no training in it. *taken
+over*: values that the authors picked. *in part*: some of paper scale. *reduced*: at a small scale of ours
+only. The pages in `papers/` have both sides' numbers.
 """
 COST = """## What it costs
 

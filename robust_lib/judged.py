@@ -305,4 +305,4 @@ def _provenance(name: str, device: str) -> dict:
 
 
 def _write_json(path: Path, content: dict) -> None:
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    records.atomically(path, json.dumps(content, indent=1) + "\n")

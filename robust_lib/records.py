@@ -132,6 +132,15 @@ def _repair(file: int, path: Path) -> bytes:
     return whole
 
 
+def atomically(path: Path, content: bytes | str) -> None:
+    """Writes a file whole or not at all."""
+    if isinstance(content, str):
+        content = content.encode("utf-8", "backslashreplace")
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
 # --- provenance ---------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from robust_lib import records
 from robust_lib.own_data import OwnData
 
 TEMPLATE = Path(__file__).with_name("report.html")
@@ -16,15 +17,6 @@ TILE, COLUMNS, PER_SHEET = 96, 8, 48  # a sheet of thumbnails holds a page of th
 MOST_THUMBNAILS = 20_000  # of the most suspicious; about 3 kB each
 MOST_PROBLEMS = 500  # on the page; the CSV has all
 MOST_NAMES = 40  # classes up to which the figure writes their names, and half of it the counts
-
-
-def atomically(path: Path, content: bytes | str) -> None:
-    """Writes a file whole or not at all."""
-    if isinstance(content, str):
-        content = content.encode("utf-8", "backslashreplace")
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
 
 
 def as_csv(header: list[str], rows) -> str:
@@ -38,18 +30,17 @@ def write(found) -> None:
     """Everything in found.out but run.json and parts/."""
     data, out, counts = found.data, found.out, found.noise_matrix
     table = found.table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    atomically(out / "ranked.csv", table)
-    atomically(
-        out / "problems.csv", as_csv(["path", "problem"], [(p.path, p.problem) for p in data.problems])
-    )
+    records.atomically(out / "ranked.csv", table)
+    problems = [(problem.path, problem.problem) for problem in data.problems]
+    records.atomically(out / "problems.csv", as_csv(["path", "problem"], problems))
     header = ["given", "suggested", "count", "share_of_given", "share_of_suggested"]
-    atomically(out / "noise_matrix.csv", as_csv(header, _long(counts, data.classes)))
+    records.atomically(out / "noise_matrix.csv", as_csv(header, _long(counts, data.classes)))
     for kind, picture in _matrix_figure(counts, data.classes).items():
-        atomically(out / f"noise_matrix.{kind}", picture)
+        records.atomically(out / f"noise_matrix.{kind}", picture)
     thumbnails = _write_thumbnails(data, found.ranking[:MOST_THUMBNAILS], out / "thumbs")
     page = json.dumps(_page(found, counts, thumbnails), ensure_ascii=True, separators=(",", ":"))
     template = TEMPLATE.read_text(encoding="utf-8")
-    atomically(out / "index.html", template.replace("{{data}}", page.replace("<", "\\u003c")))
+    records.atomically(out / "index.html", template.replace("{{data}}", page.replace("<", "\\u003c")))
 
 
 def _long(counts: np.ndarray, classes) -> list[list]:
@@ -117,7 +108,7 @@ def _write_thumbnails(data: OwnData, ranking: np.ndarray, folder: Path) -> int:
             sheet.paste(small, (left + (TILE - small.width) // 2, top + (TILE - small.height) // 2))
         buffer = io.BytesIO()
         sheet.save(buffer, "JPEG", quality=85)
-        atomically(folder / f"{start // PER_SHEET:04}.jpg", buffer.getvalue())
+        records.atomically(folder / f"{start // PER_SHEET:04}.jpg", buffer.getvalue())
     for old in sorted(folder.glob("*.jpg"))[len(starts) :]:  # of a larger run into the same folder
         old.unlink()
     return len(ranking)

@@ -129,13 +129,21 @@ def obstacles(trial: Trial) -> list[str]:
     """What this copy of the library lacks to run the trial, in words; data that can be downloaded aside."""
     human = trial.noise.startswith("human:")
     lacks = {
-        f"no mini pack of {trial.data}": trial.size == "mini" and trial.data not in data.MINI_MD5,
+        f"no mini pack of {trial.data}": trial.size == "mini"
+        and trial.data not in (*data.MINI_MD5, data.PAIRS),
         f"no network {trial.network}": trial.network not in models.MODELS,
         f"no recipe {trial.recipe}": trial.recipe not in training.RECIPES,
         "no files of cifar-n": human and not _have("cifar-n"),
-        "no files of label-errors": trial.detector == "cl_test" and not _have("label-errors"),
+        "no files of label-errors": trial.detector == "cl_test"
+        and _judged(trial)
+        and not _have("label-errors"),
     }
     return [what for what, lacking in lacks.items() if lacking]
+
+
+def _judged(trial: Trial) -> bool:
+    """Whether people have judged the test set's labels; they have not seen pairs of digits."""
+    return trial.data != data.PAIRS
 
 
 @functools.cache
@@ -289,11 +297,13 @@ def _cl(task: Task) -> dict:
 
 def _cl_test(task: Task) -> dict:
     """HS Table 3: trained on the whole corrupted training set, judged on the test set, which is corrupted
-    in the same way once its human-verified errors are out."""
+    in the same way once its human-verified errors are out, where people have looked for any."""
     trial = task.trial
     images, true, index = images_of(trial.data, "test", trial.size, task.device)
-    judged = verdicts.load_label_errors(trial.data)
-    keep = ~torch.isin(index, torch.from_numpy(judged.index[~judged.upheld]))
+    keep = torch.ones(len(index), dtype=torch.bool)
+    if _judged(trial):
+        judged = verdicts.load_label_errors(trial.data)
+        keep = ~torch.isin(index, torch.from_numpy(judged.index[~judged.upheld]))
     labels = noise.corrupt(true[keep], task.matrix, trial.seed + 1).labels
     fit = task.fit()
     probs = training.predict(fit.model, images[keep.to(task.device)]).float().softmax(1).cpu()

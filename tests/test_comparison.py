@@ -335,7 +335,7 @@ def test_the_command_draws_before_it_writes(monkeypatch):
 
 
 def test_the_committed_gallery_lists_every_artefact_and_overstates_none():
-    order = ["paper scale", "in part", "reduced", "not yet", "cannot be had here"]
+    order = ["paper scale", "taken over", "in part", "reduced", "not yet", "cannot be had here"]
     assert list(artefacts.WORDS) == order
     page = (ROOT / "figures/README.md").read_text()
     rows = re.findall(r"^\| ((?:HS|CV|SY) (?:Fig\.|Table) \d+) \| [^|]+ \| ([^|]+) \|", page, re.M)

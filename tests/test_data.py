@@ -66,6 +66,27 @@ def test_a_mini_pack_holds_the_original_images(name, split):
     assert md5(content) == MINI_CONTENT[name, split]
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_pairs_are_the_packs_digits_each_once_on_either_side(split):
+    pack, pairs = data.load("mnist", split), data.load("mnist_pairs", split)
+    n = len(pack.labels)
+    assert pairs.images.shape == (n, 1, 28, 28)
+    assert pairs.labels.bincount().tolist() == [n // 100] * 100
+    assert pairs.classes[42] == "42"
+    narrow = (pack.images.double().unflatten(3, (14, 2)).sum(4) / 2).round().byte().flatten(1)
+    digits = [(image.numpy().tobytes(), int(label)) for image, label in zip(narrow, pack.labels, strict=True)]
+    halves = {
+        "left": (pairs.images[..., :14], pairs.labels // 10),
+        "right": (pairs.images[..., 14:], pairs.labels % 10),
+    }
+    for side, (images, shown) in halves.items():
+        found = zip(images.flatten(1), shown, strict=True)
+        assert sorted((i.numpy().tobytes(), int(k)) for i, k in found) == sorted(digits), side
+    again = data.load("mnist_pairs", split)
+    assert torch.equal(again.images, pairs.images)
+    assert torch.equal(again.labels, pairs.labels)
+
+
 def test_the_packs_are_small_and_documented():
     files = sorted(data.MINI.glob("*.npz"))
     assert [file.stem for file in files] == sorted(data.MINI_MD5)
@@ -115,11 +136,12 @@ def test_a_damaged_pack_is_named_and_kept(damage, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("emnist",), r"name must be one of \('mnist', .*'cifar100'\); got 'emnist'"),
+        (("emnist",), r"name must be one of \('mnist', .*'mnist_pairs'\); got 'emnist'"),
         ((3,), r"name must be one of .*; got 3"),
         (("mnist", "valid"), r"split must be one of \('train', 'test'\); got 'valid'"),
         (("mnist", "train", "big"), r"size must be one of \('mini', 'full'\); got 'big'"),
         (("cifar100", "test"), r"cifar100 has no mini pack; .*load\('cifar100', 'test', size='full'\)"),
+        (("mnist_pairs", "test", "full"), r"mnist_pairs is made of MNIST's mini pack; what .*'test'\)"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):
