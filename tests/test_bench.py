@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from click.testing import CliRunner
 
-from robust_lib import bench, data, losses
+from robust_lib import bench, data, losses, models
 from robust_lib.__main__ import main
 
 
@@ -29,6 +29,16 @@ def test_the_command_prints_one_line_a_loss(monkeypatch):
     result = CliRunner().invoke(main, ["bench", "losses"])
     assert result.exit_code == 0
     assert "gce                1.00    1.5" in result.output
+
+
+def test_the_textbooks_network_is_the_same_function():
+    network = models.build("hs_mnist", torch.zeros(1, 1, 28, 28), 10, 0).eval()
+    plain = bench.textbook(network).eval()
+    kinds = [type(layer).__name__ for layer in plain]
+    assert kinds[:6] == ["Conv2d", "ReLU", "Conv2d", "ReLU", "MaxPool2d", "Dropout"]
+    images = torch.randn(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(plain(images), network(images), rtol=1e-5, atol=1e-6)
+    assert plain[0].weight.data_ptr() != network[0].weight.data_ptr()
 
 
 def test_training_is_compared_with_the_plain_loop_on_real_images():
