@@ -30,6 +30,8 @@ class Loss:
     """A callable loss(logits (N, K), targets int64 (N,), reduction="mean"|"sum"|"none")."""
 
     sees = "row"  # what its value needs: one of SIGHT
+    # (logits, targets) -> (values, log p_y), each (N,), for a loss that has the second at no cost.
+    values_and_log_p: Callable | None = None
 
     def of(self, log_p: Tensor, log_probs: Tensor) -> Tensor:
         """L for labels with the log-probabilities log_p (N, 1) or (N, K), in rows log_probs (N, K)."""
@@ -196,8 +198,13 @@ class Sum(Loss):
         return self._each(lambda term: term.at(delta))
 
     def values(self, logits, targets):
-        if all(type(term).values is Loss.values for _, term in self.terms):
+        own = [term for _, term in self.terms if type(term).values is not Loss.values]
+        if not own:
             return super().values(logits, targets)  # one log_softmax for all
+        others = [term.sees for _, term in self.terms if term is not own[0]]
+        if len(own) == 1 and own[0].values_and_log_p and set(others) <= {"p"}:
+            values, log_p = own[0].values_and_log_p(logits, targets)
+            return self._each(lambda term: values if term is own[0] else term.of(log_p, None))
         return self._each(lambda term: term.values(logits, targets))
 
     def weight_at(self, delta):

@@ -245,16 +245,20 @@ class FocalRowLoss(RowLoss):
     """A loss given by L(focal_share, cut_share): the focal share f_y / Σ_k f_k of f = (1-p)^γ log p, and the
     cut share, the same of n = max(f, F) - F, F = f(p_min): as f grows with p, it cuts p at p_min."""
 
-    def _loss(self, shares, *scores_and_labels):
+    def _gamma_and_floor(self):
         gamma = self.params["gamma"]
-        floor = (1 - NNCE_P_MIN) ** gamma * math.log(NNCE_P_MIN)
-        return self.expression(*shares(*scores_and_labels, gamma, floor), **self.params)
+        return gamma, (1 - NNCE_P_MIN) ** gamma * math.log(NNCE_P_MIN)
 
     def of(self, log_p, log_probs):
-        return self._loss(ops.focal_shares, log_p, log_probs)
+        shares = ops.focal_shares(log_p, log_probs, *self._gamma_and_floor())
+        return self.expression(*shares, **self.params)
+
+    def values_and_log_p(self, logits, targets):
+        *shares, log_p = ops.focal_shares_of(logits, targets, *self._gamma_and_floor())
+        return self.expression(*shares, **self.params), log_p
 
     def values(self, logits, targets):
-        return self._loss(ops.focal_shares_of, logits, targets)
+        return self.values_and_log_p(logits, targets)[0]
 
 
 def focal_row_loss(**ranges_and_facts):

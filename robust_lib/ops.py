@@ -161,38 +161,38 @@ class _FocalShares(torch.autograd.Function):
         sums = p.sum(1, keepdim=True)
         log_probs.sub_(sums.log())
         p.div_(sums)
-        given, given_slope = _Faded.forward(log_probs.gather(1, targets), gamma)
+        log_p = log_probs.gather(1, targets)
+        given, given_slope = _Faded.forward(log_p, gamma)
         r = torch.add(p.new_ones(()), p, alpha=torch.finfo(p.dtype).eps - 1, out=p)  # 1 - (1 - eps) p > 0
         slope = r.rsqrt().mul_(r) if gamma == 0.5 else r**gamma  # sqrt takes twice as long
         value = log_probs.mul_(slope)
         slope.add_(value, alpha=gamma).addcdiv_(value, r, value=-gamma)
         total = value.sum(1, keepdim=True)
-        if (
-            value.is_cpu and len(value) and value.amin() > floor
-        ):  # elsewhere the question would stop the queue
+        # Off the CPU the question would stop the queue.
+        if value.is_cpu and len(value) and value.amin() > floor:
             above, rest = slope.detach(), total - value.shape[1] * floor
         else:
             above = _where_above(slope, value, floor)
             rest = value.clamp_min_(floor).sub_(floor).sum(1, keepdim=True)
         cut = (given - floor).clamp_min_(0).div_(rest)
-        return given / total, cut, total, rest, given_slope, r, slope, above
+        return given / total, cut, log_p, total, rest, given_slope, r, slope, above
 
     @staticmethod
     def setup_context(ctx, inputs, output):
         *_, ctx.gamma, ctx.floor = inputs
-        ctx.mark_non_differentiable(*output[2:])
+        ctx.mark_non_differentiable(*output[3:])
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*inputs[:2], *output)
 
     @staticmethod
-    def backward(ctx, grad_share, grad_cut, *_):
-        logits, targets, share, cut, total, rest, given_slope, r, slope, above = ctx.saved_tensors
-        grad_share, grad_cut = (0 * total if grad is None else grad for grad in (grad_share, grad_cut))
+    def backward(ctx, *grads):
+        logits, targets, share, cut, _, total, rest, given_slope, r, slope, above = ctx.saved_tensors
+        grads = [torch.zeros_like(total) if grad is None else grad for grad in grads[:3]]
         if torch.is_grad_enabled():
             definition = functools.partial(_shares, targets=targets, gamma=ctx.gamma, floor=ctx.floor)
-            return *torch.func.vjp(definition, logits)[1]((grad_share, grad_cut)), None, None, None
-        a, b = grad_share / total, grad_cut / rest
-        given_grad = (a + b * (cut > 0)).mul_(given_slope)
+            return *torch.func.vjp(definition, logits)[1](tuple(grads)), None, None, None
+        a, b = grads[0] / total, grads[1] / rest
+        given_grad = (a + b * (cut > 0)).mul_(given_slope).add_(grads[2])
         grad = (slope * a.mul_(share).neg_()).addcmul_(above, b.mul_(cut).neg_())
         grad.scatter_add_(1, targets, given_grad)
         inward = grad.sum(1, keepdim=True)
@@ -234,13 +234,14 @@ def focal_shares(log_p, log_probs, gamma, floor):
 
 def _shares(logits, targets, gamma, floor):
     log_probs = torch.log_softmax(logits, 1)
-    return focal_shares(log_probs.gather(1, targets), log_probs, gamma, floor)
+    log_p = log_probs.gather(1, targets)
+    return *focal_shares(log_p, log_probs, gamma, floor), log_p
 
 
 def focal_shares_of(logits, targets, gamma, floor):
-    """focal_shares for logits (N, K) and targets (N,), each (N,); several times faster."""
-    shares = _FocalShares.apply(logits, targets.unsqueeze(1), gamma, floor)[:2]
-    return shares[0].squeeze(1), shares[1].squeeze(1)
+    """focal_shares for logits (N, K) and targets (N,), and log p_y, each (N,); several times faster."""
+    found = _FocalShares.apply(logits, targets.unsqueeze(1), gamma, floor)[:3]
+    return tuple(each.squeeze(1) for each in found)
 
 
 class _TaylorLog(torch.autograd.Function):

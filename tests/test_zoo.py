@@ -310,6 +310,27 @@ def test_focal_rows_in_one_step_are_their_definition(size, gamma):
         torch.testing.assert_close(fast, defined, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        losses.nfl() + losses.rce(),
+        2 * losses.anl_fl(gamma=1.0) + 0.5 * losses.gce() + (-1) * losses.mae(),
+        losses.nfl() + losses.nce() + losses.mae(),
+        losses.nfl() + losses.nnfl() + losses.ce(),
+    ],
+    ids=repr,
+)
+def test_sums_with_focal_rows_are_the_sums_of_their_terms(loss):
+    logits, targets = random_batch()
+    logits.requires_grad_()
+    whole = loss(logits, targets)
+    parts = sum(c * term(logits, targets) for c, term in loss.terms)
+    gradients = [torch.autograd.grad(value, logits, create_graph=True)[0] for value in (whole, parts)]
+    curvatures = [torch.autograd.grad(g.square().sum(), logits)[0] for g in gradients]
+    for mine, theirs in ((whole, parts), gradients, curvatures):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-12)
+
+
 def test_exponential_loss_tends_to_a_line():
     logits, targets = random_batch()
     a = 1e4
