@@ -171,13 +171,20 @@ def cells(artefact: str, scale: str = "paper", folder: Path | None = None) -> li
             if records or scale == "paper":
                 ours = _ours(records, row.metric, source)
                 found.append(Cell(row.data, row.noise, row.rate, loss, row.metric, row, ours))
-    places = {key[:3] for key, _ in used}
+    places, foreign = {key[:3] for key, _ in used}, _foreign(artefact, groups)
     for key, records in groups.items():
         for metric in source.columns:
-            if (key, metric) not in used and (scale == "small" or key[:3] in places):
+            beside = key[1] not in foreign if scale == "small" else key[:3] in places
+            if (key, metric) not in used and beside:
                 ours = _ours(records, metric, source)
                 found += [Cell(*key, metric, None, ours)] if ours else []
     return found
+
+
+def _foreign(artefact: str, groups: dict[tuple, list[dict]]) -> set[str]:
+    """The papers' kinds of noise that a sweep for several tables has, and this one of them has not."""
+    ours, theirs = {key[1] for key in groups}, {row.noise for row in reported.table(artefact)}
+    return {"symmetric", "asymmetric"} & ours - theirs if ours & theirs else set()
 
 
 def _source(artefact: str) -> Source:

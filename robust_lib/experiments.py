@@ -322,7 +322,7 @@ def _cv_table3(seeds: int, scale: str) -> list[Trial]:
     taus = [cell for cell in reported.table("CV Table 9") if cell.metric == "tau"]
     rows = []
     small = scale == "small"
-    kinds = [("none", 0.0), ("symmetric", 0.4)]
+    kinds = [("none", 0.0), ("symmetric", 0.4), ("asymmetric", 0.4)]
     for kind, rate in kinds if small else dict.fromkeys((cell.noise, cell.rate) for cell in taus):
         noise = {"noise": CV_KINDS[kind], "rate": 0.0 if kind == "human" else rate}
         rows += [noise | loss for loss in plain.values()]

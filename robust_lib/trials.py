@@ -30,6 +30,11 @@ NOISES = ("none", "uniform", "pair", "asymmetric", "superclass")
 DETECTORS = ("cl", "cl_test", "aum", "mean_loss", "none")
 # Patrini et al. (2017) on CIFAR-10: classes that look alike.
 ALIKE = {"truck": "automobile", "bird": "airplane", "deer": "horse", "cat": "dog", "dog": "cat"}
+# Pairs of digits with the same left one are a super-class: superclass noise changes the right one.
+SUPERCLASSES = {
+    "cifar100": data.cifar100_superclasses,
+    data.PAIRS: lambda: tuple(pair // 10 for pair in range(100)),
+}
 # CV Table 1 mixes with weights 1 - q and q, and with MAE where Wang et al. have RCE.
 COMBINED = {
     "cv_sce": lambda q: (1 - q) * losses.ce() + q * losses.mae(),
@@ -272,8 +277,8 @@ def transition_matrix(trial: Trial, classes: int) -> Tensor:
         return torch.eye(classes, dtype=torch.float64)
     if kind in ("uniform", "pair"):
         return getattr(noise, kind)(classes, trial.rate)
-    if (kind, trial.data) == ("superclass", "cifar100"):
-        return noise.superclass(data.cifar100_superclasses(), trial.rate)
+    if kind == "superclass" and trial.data in SUPERCLASSES:
+        return noise.superclass(SUPERCLASSES[trial.data](), trial.rate)
     if (kind, trial.data) != ("asymmetric", "cifar10"):
         raise ValueError(f"{kind} noise must go with its own data set, got {trial.data}")
     names = data.SETS["cifar10"].classes

@@ -164,6 +164,20 @@ def test_the_small_version_has_only_what_is_recorded(tmp_path):
     assert text.splitlines()[2].endswith("| H200 | a b |")
 
 
+def test_a_small_sweep_for_several_tables_gives_each_its_own_noise(tmp_path):
+    write(tmp_path, "cv-table3", [made(t) for t in trials("cv-table3", "small")], "small")
+    kinds = {
+        name: {c.noise for c in cells(name, "small", tmp_path)}
+        for name in ("CV Table 3", "CV Table 10", "CV Table 11")
+    }
+    assert kinds["CV Table 3"] == {"none", "symmetric", "asymmetric"}
+    assert kinds["CV Table 10"] == {"none", "symmetric"}
+    assert kinds["CV Table 11"] == {"none", "asymmetric"}
+    write(tmp_path, "hs-table4", [made(t) for t in trials("hs-table4", "small")], "small")
+    kinds = {c.noise for c in cells("HS Table 4", "small", tmp_path)}
+    assert kinds == {"uniform", "human-like:cifar10n-worst"}
+
+
 def test_unknown_artefacts_and_scales_are_named():
     with pytest.raises(ValueError, match="artefact must be one of HS Table 1, .*; got 'HS Table 5'"):
         cells("HS Table 5")

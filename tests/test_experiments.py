@@ -154,6 +154,14 @@ def test_losses_are_built_in_the_stated_order():
         trials.build_loss(few(loss="hinge"), 10)
 
 
+def test_superclass_noise_of_pairs_changes_the_right_digit():
+    matrix = trials.transition_matrix(few(data="mnist_pairs", noise="superclass", rate=0.4), 100)
+    for pair in (0, 42, 79):
+        flipped = pair // 10 * 10 + (pair + 1) % 10
+        assert matrix[pair].nonzero().flatten().tolist() == sorted([pair, flipped])
+        assert matrix[pair, flipped] == 0.4
+
+
 def test_asymmetric_noise_is_patrinis():
     trial = few(data="cifar10", noise="asymmetric", rate=0.2)
     matrix = trials.transition_matrix(trial, 10)
