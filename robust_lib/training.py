@@ -316,13 +316,16 @@ def cross_validate(
     """Out-of-sample probabilities by stratified k-fold cross-validation (stratified on the given labels).
 
     build(seed) makes a network with fresh weights; every fold gets its own, so no fold sees another's
-    training. Raises ValueError if folds < 2 or a class has fewer samples than folds.
+    training. Raises ValueError if folds < 2, a class has fewer samples than folds, or build returns a network
+    that it has returned before.
     """
     target = pick_device(device)
     fits, parts = [], split(labels, folds, seed)
     logits = []
     for own, train, held in parts:
         model, pair = build(own), (images[train], labels[train])
+        if any(model is done.model for done in fits):
+            raise ValueError("build must make a new network for every fold, got the same one again")
         fits.append(fit(model, *pair, loss, recipe, seed=own, device=device, progress=progress))
         logits.append(predict(model, images[held].to(target)))
     return assemble(parts, logits, fits)

@@ -258,6 +258,13 @@ def test_cross_validation_predicts_every_sample_once_from_a_model_that_never_saw
         torch.testing.assert_close(probs, result.probs[held])
 
 
+def test_a_network_that_has_seen_the_other_folds_is_refused(digits):
+    images, labels = digits[0][:100], digits[1][:100]
+    model = small(images)
+    with pytest.raises(ValueError, match="build must make a new network for every fold, got the same one"):
+        training.cross_validate(lambda seed: model, images, labels, losses.ce(), Recipe(epochs=1), folds=2)
+
+
 def test_cross_validation_names_too_many_folds(digits):
     labels = torch.tensor([0, 0, 0, 1, 1])
     with pytest.raises(ValueError, match=r"folds must be in 2 … 2 \(the smallest class's samples\), got 3"):
