@@ -171,20 +171,13 @@ def cells(artefact: str, scale: str = "paper", folder: Path | None = None) -> li
             if records or scale == "paper":
                 ours = _ours(records, row.metric, source)
                 found.append(Cell(row.data, row.noise, row.rate, loss, row.metric, row, ours))
-    places, foreign = {key[:3] for key, _ in used}, _foreign(artefact, groups)
+    places = {key[:3] for key, _ in used}
     for key, records in groups.items():
         for metric in source.columns:
-            beside = key[1] not in foreign if scale == "small" else key[:3] in places
-            if (key, metric) not in used and beside:
+            if (key, metric) not in used and (scale == "small" or key[:3] in places):
                 ours = _ours(records, metric, source)
                 found += [Cell(*key, metric, None, ours)] if ours else []
     return found
-
-
-def _foreign(artefact: str, groups: dict[tuple, list[dict]]) -> set[str]:
-    """The papers' kinds of noise that a sweep for several tables has, and this one of them has not."""
-    ours, theirs = {key[1] for key in groups}, {row.noise for row in reported.table(artefact)}
-    return {"symmetric", "asymmetric"} & ours - theirs if ours & theirs else set()
 
 
 def _source(artefact: str) -> Source:
@@ -199,9 +192,18 @@ def records_of(sweeps: tuple[str, ...], scale: str, folder: Path | None) -> list
     return list({record["key"]: record for record in lines if record["status"] == "done"}.values())
 
 
+def records_for(artefact: str, scale: str, folder: Path | None) -> list[dict]:
+    """The finished records of the artefact's sweeps, without kinds of noise that other tables of the sweep
+    have and this one has not."""
+    records = records_of((SOURCES | CURVES)[artefact].sweeps, scale, folder)
+    theirs = {row.noise for row in reported.table(artefact)} if artefact in SOURCES else set()
+    foreign = {"symmetric", "asymmetric"} - theirs if theirs & {"symmetric", "asymmetric"} else set()
+    return [record for record in records if CV_NOISES.get(record["noise"], record["noise"]) not in foreign]
+
+
 def _groups(artefact: str, source: Source, scale: str, folder: Path | None) -> dict[tuple, list[dict]]:
     """Records by data, noise and rate in the paper's words, and the loss as the paper prints it."""
-    records = records_of(source.sweeps, scale, folder)
+    records = records_for(artefact, scale, folder)
     if "diff" in source.columns:
         records = [record | {"diff": _drop(record, records)} for record in records]
     groups: dict[tuple, list[dict]] = {}

@@ -54,7 +54,7 @@ def write(folder: Path, results: Path | None = None) -> None:
     (folder / "losses.md").write_text(losses_page())
     (folder / "errata.md").write_text(errata_page())
     (folder / "detectors.md").write_text(detectors_page(results))
-    parts = [HEADER, STATES, states_table(folder, results), *_cost(folder, results)]
+    parts = [HEADER, STATES, states_table(folder, results), *_cost(results)]
     parts.append("## Figures of the chapters\n")
     for sidecar in sorted(folder.glob("*.json")):
         about = json.loads(sidecar.read_text())
@@ -96,13 +96,13 @@ def _by_device(results: Path | None) -> dict[str, list[dict]]:
     return rows
 
 
-def _cost(folder: Path, results: Path | None) -> list[str]:
+def _cost(results: Path | None) -> list[str]:
     parts = [COST.format(folds=growth.FOLDS)]
     for device, rows in _by_device(results).items():
         stem = _cost_stem(device)
         alt = f"Seconds and peak memory against images and losses to try on {device}, {len(rows)} points"
         parts.append(f"![{alt}](papers/{stem}.png)\n\n*{device}, {rows[-1]['date']}*\n")
-    return parts
+    return parts if len(parts) > 1 else []
 
 
 def _cost_stem(device: str) -> str:
@@ -161,7 +161,7 @@ def _draw_page(artefact: artefacts.Artefact, papers: Path, results: Path | None)
         f"Written by `make figures`; do not edit. {source.note}\n",
     ]
     for scale, heading in HEADINGS.items():
-        found = comparison.records_of(source.sweeps, scale, results)
+        found = comparison.records_for(artefact.name, scale, results)
         cells = comparison.cells(artefact.name, scale, results) if source.columns else []
         drawn = [cell for cell in cells if cell.ours] if source.columns else found
         if cells or found:

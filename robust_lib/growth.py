@@ -34,6 +34,8 @@ class Point:
     def __post_init__(self):
         if self.way not in WAYS:
             raise ValueError(f"way must be one of {', '.join(WAYS)}, got {self.way!r}")
+        if self.classes < 10 or self.classes % 10:
+            raise ValueError(f"classes must be a multiple of 10, got {self.classes}")
 
 
 BY_SAMPLES = [Point(n, k) for k in (10, 100) for n in (5_000, 10_000, 20_000, 40_000, 60_000)]
@@ -61,13 +63,15 @@ def run(
 
 
 def measure(point: Point, device: str) -> dict[str, float]:
-    """{"seconds_training", "seconds_detection", "peak_mib"}: the last is the growth of this process's peak,
-    on a GPU the peak of what torch has allocated there."""
+    """{"seconds_training", "seconds_detection", "peak_mib"}: the last is how far this process's peak rises
+    above that of training one small network, on a GPU the peak of what torch has allocated there."""
     torch.set_num_threads(1)
     target = training.pick_device(device)
-    few = replace(point, samples=10 * point.classes)
+    few = Point(10 * point.classes, point.classes)
     _train(few, *_pictures(few), device)  # libraries are loaded, kernels chosen
-    before = _peak(target)
+    if target.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(target)
+    before = _peak(target) if target.type == "cpu" else 0
     images, labels = _pictures(point)
     start = time.perf_counter()
     probs = _train(point, images, labels, device)

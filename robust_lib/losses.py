@@ -262,6 +262,7 @@ class FocalRowLoss(RowLoss):
 
 
 def focal_row_loss(**ranges_and_facts):
+    """Decorator that registers a FocalRowLoss: f(focal_share, cut_share, gamma, **others) -> L."""
     return register(FocalRowLoss, ranges_and_facts)
 
 

@@ -15,8 +15,8 @@ def hs_mnist(classes: int = 10, channels: int = 1, size: int = 28) -> nn.Sequent
     """The MNIST network of HS A.1: two conv, two fully connected layers, dropout; 1,199,882 parameters.
 
     HS gives the layer types and "approximately 1.2 million" parameters; widths and dropout rates are those
-    of PyTorch's MNIST example, which has exactly these layers and this count. It pools after the second ReLU;
-    before it the outcome is the same, and with the channels last in memory a CPU trains a fifth faster.
+    of PyTorch's MNIST example, which has exactly these layers and this count. The example pools after the
+    second ReLU. Pooling before it gives the same, and with the channels last in memory a CPU trains faster.
     """
     inner = (size - 4) // 2
     network = nn.Sequential(

@@ -187,7 +187,8 @@ class _FocalShares(torch.autograd.Function):
     @staticmethod
     def backward(ctx, *grads):
         logits, targets, share, cut, _, total, rest, given_slope, r, slope, above = ctx.saved_tensors
-        grads = [torch.zeros_like(total) if grad is None else grad for grad in grads[:3]]
+        some = next((grad for grad in grads if grad is not None), total)  # batched where gradients are
+        grads = [torch.zeros_like(some) if grad is None else grad for grad in grads[:3]]
         if torch.is_grad_enabled():
             definition = functools.partial(_shares, targets=targets, gamma=ctx.gamma, floor=ctx.floor)
             return *torch.func.vjp(definition, logits)[1](tuple(grads)), None, None, None
@@ -200,7 +201,7 @@ class _FocalShares(torch.autograd.Function):
 
     @staticmethod
     def vmap(info, in_dims, logits, targets, gamma, floor):
-        """Every row stands alone, so a stack of batches is one long batch."""
+        """Every row stands alone up to rounding, so a stack of batches is one long batch."""
         stacks = [
             x.unsqueeze(0).expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)
             for x, dim in zip((logits, targets), in_dims, strict=False)

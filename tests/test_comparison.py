@@ -381,14 +381,17 @@ def test_heat_maps_show_means_and_leave_gaps():
     some = [t for t in trials("hs-fig8", seeds=2, data="mnist") if wanted(t)]
     records = [made(t, f1=0.6 + 0.2 * t.seed) for t in some]
     baselines = {(0.1, "CE"), (0.1, "GCE"), (0.4, "GCE")}
-    grid = drawings.grid_scores(records)["mnist"]
+    (grid,) = drawings.grid_scores(records).values()
     assert grid["baselines"] == dict.fromkeys(baselines, pytest.approx(0.7))
     fig = drawings.heat_maps(records[::-1])  # the order is HS's, not the records'
     titles = ["baselines", "BL, true gradient, γ", "BL, stopped gradient, γ", "PZ, c"]
-    assert [ax.get_title() for ax in fig.axes] == [f"mnist: {title}" for title in titles]
+    assert [ax.get_title() for ax in fig.axes] == titles
+    assert fig.axes[0].get_ylabel().startswith("mnist\n60,000 images\nhs_mnist\n")
     assert [len(ax.texts) for ax in fig.axes] == [3, 4, 4, 6]
     ticks = [[t.get_text() for t in fig.axes[n].get_xticklabels()] for n in (0, 3)]
     assert ticks == [["CE", "GCE"], ["0.005", "0.01", "0.1"]]
+    fewer = [record | {"images": 2000} for record in records]
+    assert len(drawings.grid_scores(records + fewer)) == 2, "settings are not averaged over"
 
 
 def test_curves_are_means_over_seeds():

@@ -6,7 +6,7 @@ import torch
 from robust_lib import experiments, gallery, growth, records
 from robust_lib.figures import growth as drawings
 
-SMALL = [growth.Point(3000), growth.Point(200, grid=2), growth.Point(200, grid=2, way="stacked")]
+SMALL = [growth.Point(3000), growth.Point(200, grid=2), growth.Point(200, grid=8, way="stacked")]
 
 
 def test_both_ways_train_the_same_networks_on_every_class():
@@ -30,18 +30,22 @@ def test_points_are_measured_once_and_drawn(tmp_path):
     assert all(row["seconds_training"] > 0 and row["seconds_detection"] > 0 for row in rows)
     images = 3000 * 28 * 28 * 4 / growth.MIB
     assert images < rows[0]["peak_mib"] < 100 * images
+    assert rows[2]["peak_mib"] > rows[1]["peak_mib"] + 50, "forty networks at once take more than two by two"
     growth.run(SMALL, "cpu", tmp_path, lines.append)
     assert len(lines) == 3, "nothing is measured again"
     fig = drawings.growth(rows)
     seconds = fig.axes[1].lines[0].get_ydata()
     assert list(seconds) == [rows[1]["seconds_training"]]
-    (picture,) = gallery._cost(tmp_path, tmp_path)[1:]
+    assert gallery._cost(tmp_path / "nothing") == []
+    (picture,) = gallery._cost(tmp_path)[1:]
     assert f"3 points](papers/{gallery._cost_stem(rows[0]['device'])}.png)" in picture
 
 
-def test_an_unknown_way_is_refused():
+def test_wrong_points_are_refused():
     with pytest.raises(ValueError, match="way must be one of one by one, stacked, got 'both'"):
         growth.Point(10, way="both")
+    with pytest.raises(ValueError, match="classes must be a multiple of 10, got 15"):
+        growth.Point(100, classes=15)
 
 
 def test_no_sweep_is_called_growth():

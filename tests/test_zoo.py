@@ -310,6 +310,16 @@ def test_focal_rows_in_one_step_are_their_definition(size, gamma):
         torch.testing.assert_close(fast, defined, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["nfl", "nnfl", "anl_fl"])
+def test_focal_rows_take_many_gradients_at_once(name):
+    logits, targets = random_batch()
+    values = losses.get(name)(logits.requires_grad_(), targets, reduction="none")
+    directions = torch.eye(len(values), dtype=values.dtype)
+    (together,) = torch.autograd.grad(values, logits, directions, is_grads_batched=True, retain_graph=True)
+    each = [torch.autograd.grad(values, logits, d, retain_graph=True)[0] for d in directions]
+    torch.testing.assert_close(together, torch.stack(each))
+
+
 @pytest.mark.parametrize(
     "loss",
     [

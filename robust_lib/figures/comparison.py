@@ -63,14 +63,15 @@ def _legend(fig, axes, columns: int) -> None:
 
 def heat_maps(records: list[dict]):
     """HS Fig. 8: mean F1 over the seeds by noise rate (row) and loss or parameter (column), a line of panels
-    for each data set: baselines, Blurry with either gradient, Piecewise-zero. The best of a row is bold.
+    for each data set, number of images and network: baselines, Blurry with either gradient, Piecewise-zero.
+    The best of a row is bold.
     """
     grids = grid_scores(records)
     blocks = _columns(grids)
     widths = [len(columns) for columns in blocks.values()]
     options = {"gridspec_kw": {"width_ratios": widths}}
     fig, axes = panels(len(grids), len(blocks), 0.42 * sum(widths) / len(widths) + 0.6, 2.4, **options)
-    for line, (data, scores) in zip(axes, grids.items(), strict=True):
+    for line, (setting, scores) in zip(axes, grids.items(), strict=True):
         rates = sorted({rate for block in scores.values() for rate, _ in block})
         best = [max(v for b in scores.values() for (r, _), v in b.items() if r == rate) for rate in rates]
         low = min(value for block in scores.values() for value in block.values())
@@ -78,7 +79,7 @@ def heat_maps(records: list[dict]):
             block = scores.get(name, {})
             values = np.array([[block.get((rate, column), np.nan) for column in columns] for rate in rates])
             _heat(ax, values, best, low)
-            ax.set(title=f"{data}: {name}", ylabel=r"noise rate $\eta$")
+            ax.set(title=name, ylabel=(f"{setting}\n\n" if ax is line[0] else "") + r"noise rate $\eta$")
             ax.set_xticklabels(columns, rotation=90)
             ax.set_yticklabels([f"{rate:g}" for rate in rates], rotation=0)
     return fig
@@ -96,18 +97,19 @@ def _heat(ax, values: np.ndarray, best: list[float], low: float) -> None:
 
 
 def grid_scores(records: list[dict]) -> dict[str, dict[str, dict[tuple[float, str], float]]]:
-    """{data: {block: {(rate, column): mean F1 over the seeds}}}; a block is the baselines, or a loss with its
-    parameter's values as columns."""
+    """{setting: {block: {(rate, column): mean F1 over the seeds}}}; a block is the baselines, or a loss with
+    its parameter's values as columns."""
     values: dict[tuple, list[float]] = {}
     for record in records:
         name, block = label("HS", record), "baselines"
         if record["loss"] in GRID:
             parameter, symbol = GRID[record["loss"]]
             name, block = f"{record[f'loss_{parameter}']:g}", f"{name}, {symbol}"
-        values.setdefault((record["data"], block, record["rate"], name), []).append(record["f1"])
+        setting = f"{record['data']}\n{record['images']:,} images\n{record['network']}"
+        values.setdefault((setting, block, record["rate"], name), []).append(record["f1"])
     grids: dict[str, dict[str, dict[tuple[float, str], float]]] = {}
-    for (data, block, rate, column), members in values.items():
-        grids.setdefault(data, {}).setdefault(block, {})[rate, column] = statistics.fmean(members)
+    for (setting, block, rate, column), members in values.items():
+        grids.setdefault(setting, {}).setdefault(block, {})[rate, column] = statistics.fmean(members)
     return grids
 
 
