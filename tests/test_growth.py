@@ -22,6 +22,12 @@ def test_both_ways_train_the_same_networks_on_every_class():
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
 
+def test_a_hundred_classes_have_enough_images_for_the_folds():
+    for samples in (1000, 5000):
+        _, labels = growth._pictures(growth.Point(samples, classes=100))
+        assert labels.bincount(minlength=100).min() >= growth.FOLDS
+
+
 def test_points_are_measured_once_and_drawn(tmp_path):
     lines = []
     growth.run(SMALL, "cpu", tmp_path, lines.append)
