@@ -84,7 +84,7 @@ def measure(point: Point, device: str) -> dict[str, float]:
 
 
 def _pictures(point: Point) -> tuple[Tensor, Tensor]:
-    """Images of Fashion-MNIST's pack, over and over; more classes than its ten split each into equal parts."""
+    """Images of Fashion-MNIST's pack, over and over; more than ten classes split its ten into equal parts."""
     pack = data.load("fashion_mnist", "train", size="mini")
     source = torch.arange(point.samples) % len(pack.labels)
     labels = pack.labels[source]
