@@ -36,8 +36,8 @@ COST = """## What it costs
 
 One epoch of the quick profile's network in each of {folds} folds, then confident learning, on one thread of
 the CPU or one GPU: `python -m robust_lib bench growth`, drawn from `results/growth.jsonl`. "Stacked" trains
-all networks at once, as one; that is meant for a GPU which one small network leaves idle, and on a CPU it only
-takes memory and time. Images are Fashion-MNIST's, repeated.
+all networks at once, as one; that is meant for a GPU which one small network leaves idle, and on a CPU it
+only takes memory and time. Images are Fashion-MNIST's, repeated.
 """
 NOTATION = "CV, HS, SY and the symbols: [notation and glossary](../notebooks/notation_and_glossary.md)."
 HEADINGS = {"paper": "At the paper's scale", "small": "Small version"}

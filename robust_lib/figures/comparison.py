@@ -25,19 +25,25 @@ METRICS = {
 def dots(found: list[Cell]):
     """The cells of a table: ours as dots, the paper's as open squares, with one standard deviation each.
 
-    One row of panels for each data set and metric, one column for each noise; losses from top to bottom.
+    One row of panels for each data set and metric, one column for each noise; where there is one noise only,
+    a row for each data set and a column for each metric. Losses from top to bottom.
     """
-    rows = list(dict.fromkeys((cell.data, cell.metric) for cell in found))
-    columns = list(dict.fromkeys((cell.noise, cell.rate) for cell in found))
+    one_noise = len({(cell.noise, cell.rate) for cell in found}) == 1
+    places = [
+        (cell.data, cell.metric) if one_noise else ((cell.data, cell.metric), (cell.noise, cell.rate))
+        for cell in found
+    ]
+    rows, columns = (list(dict.fromkeys(each)) for each in zip(*places, strict=True))
     names = list(dict.fromkeys(cell.loss for cell in found))
-    fig, axes = panels(len(rows), len(columns), 3.0, 0.24 * len(names) + 1.1, sharey=True, sharex="row")
-    for cell in found:
-        ax = axes[rows.index((cell.data, cell.metric)), columns.index((cell.noise, cell.rate))]
+    options = {"sharey": True, "sharex": "none" if one_noise else "row"}
+    fig, axes = panels(len(rows), len(columns), 3.0, 0.24 * len(names) + 1.1, **options)
+    for cell, (row, column) in zip(found, places, strict=True):
+        ax = axes[rows.index(row), columns.index(column)]
         _pair(ax, cell, names.index(cell.loss))
-    for (data, metric), line in zip(rows, axes, strict=True):
-        for (noise, rate), ax in zip(columns, line, strict=True):
-            eta = "" if rate is None else rf", $\eta={rate:g}$"
-            ax.set(title=f"{data}, {noise}{eta}", xlabel=METRICS.get(metric, metric))
+        eta = "" if cell.rate is None else rf", $\eta={cell.rate:g}$"
+        ax.set(title=f"{cell.data}, {cell.noise}{eta}", xlabel=METRICS.get(cell.metric, cell.metric))
+    for line in axes:
+        for ax in line:
             ax.grid(axis="x", linewidth=0.4)
             ax.set_visible(ax.has_data())
         next(ax for ax in line if ax.has_data()).tick_params(labelleft=True)
@@ -70,7 +76,9 @@ def heat_maps(records: list[dict]):
     blocks = _columns(grids)
     widths = [len(columns) for columns in blocks.values()]
     options = {"gridspec_kw": {"width_ratios": widths}}
-    fig, axes = panels(len(grids), len(blocks), 0.42 * sum(widths) / len(widths) + 0.6, 2.4, **options)
+    fig, axes = panels(
+        len(grids), len(blocks), max(0.42 * sum(widths) / len(widths) + 0.6, 2.2), 2.4, **options
+    )
     for line, (setting, scores) in zip(axes, grids.items(), strict=True):
         rates = sorted({rate for block in scores.values() for rate, _ in block})
         best = [max(v for b in scores.values() for (r, _), v in b.items() if r == rate) for rate in rates]
