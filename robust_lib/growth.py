@@ -103,23 +103,13 @@ def _train(point: Point, images: Tensor, labels: Tensor, device: str) -> list[Te
     def build(seed):
         return models.build(NETWORK, images, point.classes, seed)
 
-    if point.way == "one by one":
-        options = {"folds": FOLDS, "device": device, "progress": False}
-        return [
-            training.cross_validate(build, images, labels, loss, recipe, **options).probs for loss in grid
-        ]
-    parts = training.split(labels, FOLDS, 0)
-    members = [
-        stacked.Member(build(own), use, labels[use], loss, own) for loss in grid for own, use, _ in parts
-    ]
-    fits = stacked.fit(members, images, recipe, device=device)
-    held = [images[part[2]].to(training.pick_device(device)) for part in parts]
-    probs = []
-    for g in range(point.grid):
-        own = fits[g * FOLDS : (g + 1) * FOLDS]
-        logits = [training.predict(one.model, rest) for one, rest in zip(own, held, strict=True)]
-        probs.append(training.assemble(parts, logits, own).probs)
-    return probs
+    options = {"folds": FOLDS, "device": device}
+    if point.way == "stacked":
+        runs = stacked.cross_validate_grid(build, images, labels, grid, recipe, **options)
+    else:
+        options["progress"] = False
+        runs = [training.cross_validate(build, images, labels, loss, recipe, **options) for loss in grid]
+    return [run.probs for run in runs]
 
 
 def _peak(device: torch.device) -> int:

@@ -93,14 +93,34 @@ def cross_validate(
     device: str = "auto",
 ) -> CrossValidation:
     """As `training.cross_validate`, with all folds trained at once."""
+    options = {"folds": folds, "seed": seed, "device": device}
+    return cross_validate_grid(build, images, labels, [loss], recipe, **options)[0]
+
+
+def cross_validate_grid(
+    build: Callable[[int], nn.Module],
+    images: Tensor,
+    labels: Tensor,
+    losses: Sequence,
+    recipe: Recipe,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    device: str = "auto",
+) -> list[CrossValidation]:
+    """A cross-validation for each loss, with all folds of all losses trained at once."""
     parts = split(labels, folds, seed)
-    members = [Member(build(own), train, labels[train], loss, own) for own, train, _ in parts]
+    members = [Member(build(own), use, labels[use], loss, own) for loss in losses for own, use, _ in parts]
     fits = fit(members, images, recipe, device=device)
     target = pick_device(device)
-    logits = [
-        predict(run.model, images[held].to(target)) for run, (_, _, held) in zip(fits, parts, strict=True)
-    ]
-    return assemble(parts, logits, fits)
+    found = []
+    for start in range(0, len(fits), folds):
+        own = fits[start : start + folds]
+        logits = [
+            predict(run.model, images[held].to(target)) for run, (_, _, held) in zip(own, parts, strict=True)
+        ]
+        found.append(assemble(parts, logits, own))
+    return found
 
 
 def _check(members, images, recipe) -> None:

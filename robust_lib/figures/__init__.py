@@ -21,3 +21,10 @@ def panels(rows: int, columns: int, width: float = 3.4, height: float = 2.7, **o
 def line_style(position: int) -> dict:
     """Colour and dash of the n-th line, so that no two lines differ by colour alone."""
     return {"color": COLOURS[position % len(COLOURS)], "linestyle": DASHES[position % len(DASHES)]}
+
+
+def legend_below(fig, axes, columns: int | None = None) -> None:
+    """One entry for each label that occurs in any panel, in so many columns (default: one row)."""
+    handles = {text: h for ax in axes.flat for h, text in zip(*ax.get_legend_handles_labels(), strict=True)}
+    columns = len(handles) if columns is None else columns
+    fig.legend(handles.values(), handles, loc="outside lower center", ncols=columns, frameon=False)

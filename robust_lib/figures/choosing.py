@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from robust_lib.figures import COLOURS, NOISY, line_style, panels
+from robust_lib.figures import COLOURS, NOISY, legend_below, line_style, panels
 
 MARKERS = "osD^vP"
 
@@ -83,8 +83,7 @@ def criteria(points: dict[tuple[str, str], list[dict]], score: str = "F1"):
         ax.set_xlabel(column, fontsize=8)
     for ax, row in zip(axes[:, 0], rows, strict=True):
         ax.set_ylabel(f"{row}\n{score}")
-    handles = {text: h for ax in axes.flat for h, text in zip(*ax.get_legend_handles_labels(), strict=True)}
-    fig.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles), frameon=False)
+    legend_below(fig, axes)
     return fig
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import seaborn as sns
 
 from robust_lib.comparison import BLURRY, GRID, HS_LABELS, Cell, label
-from robust_lib.figures import CLEAN, NOISY, line_style, panels
+from robust_lib.figures import CLEAN, NOISY, legend_below, line_style, panels
 
 METRICS = {
     "f1": "F1",
@@ -48,7 +48,7 @@ def dots(found: list[Cell]):
             ax.set_visible(ax.has_data())
         next(ax for ax in line if ax.has_data()).tick_params(labelleft=True)
     axes[0, 0].set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
-    _legend(fig, axes, 2)
+    legend_below(fig, axes, 2)
     return fig
 
 
@@ -59,12 +59,6 @@ def _pair(ax, cell: Cell, y: int) -> None:
     if cell.ours:
         style = {"fmt": "o", "color": CLEAN, "label": "ours", "markersize": 4}
         ax.errorbar(cell.ours.mean, y - 0.15, xerr=cell.ours.spread, **style)
-
-
-def _legend(fig, axes, columns: int) -> None:
-    """One entry for each label that occurs in any panel."""
-    handles = {text: h for ax in axes.flat for h, text in zip(*ax.get_legend_handles_labels(), strict=True)}
-    fig.legend(handles.values(), handles, loc="outside lower center", ncols=columns, frameon=False)
 
 
 def heat_maps(records: list[dict]):
@@ -176,5 +170,5 @@ def _curves(records: list[dict], panel: Callable, line: Callable, points: Callab
         ax.set(title=title, **axes_labels)
     for ax in axes.flat[len(values) :]:
         ax.axis("off")
-    _legend(fig, axes, min(4, len(names)))
+    legend_below(fig, axes, min(4, len(names)))
     return fig
