@@ -119,6 +119,15 @@ def _badge(path, notebook):
             yield f"install line names {repository}; the repository is {course.REPOSITORY}"
 
 
+def _install_order(path, notebook):
+    for cell in course.code_cells(notebook):
+        package, cleanlab = (
+            cell.source.find(f"%pip install -q {what}") for what in ("--no-deps", "cleanlab")
+        )
+        if package >= 0 and not 0 <= cleanlab < package:  # else pip prints in red that cleanlab is missing
+            yield "cleanlab must be installed before the package"
+
+
 def _before_parameters(notebook):
     for cell in notebook.cells:
         if "parameters" in cell.metadata.get("tags", []):
@@ -149,4 +158,5 @@ RULES = (
     _cell_lengths,
     _opening,
     _badge,
+    _install_order,
 )

@@ -13,6 +13,7 @@ from tests.hygiene import problems
 
 STORED = sorted((course.ROOT / "notebooks").glob("*.ipynb"))
 NAME = "03_good.ipynb"
+INSTALL = f"%pip install -q --no-deps git+https://github.com/{course.REPOSITORY}"
 PNG = base64.b64encode(b"\x89PNG").decode()
 
 
@@ -179,8 +180,14 @@ BAD = {
         r"Colab badge must be .*; found \[\]",
     ),
     "install line": (
-        set_source(2, "%pip install -q --no-deps git+https://github.com/me/fork@v1"),
+        set_source(
+            2, "%pip install -q cleanlab\n%pip install -q --no-deps git+https://github.com/me/fork@v1"
+        ),
         "install line names me/fork",
+    ),
+    "install order": (
+        set_source(2, f"{INSTALL}\n%pip install -q cleanlab"),
+        "cleanlab must be installed before the package",
     ),
 }
 
