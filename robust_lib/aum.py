@@ -100,7 +100,7 @@ def threshold(values: Tensor, threshold_mask: Tensor, percentile: float = 99) ->
         )
     if not 0 <= percentile <= 100:
         raise ValueError(f"percentile must be in 0..100, got {percentile!r}")
-    chosen = values[threshold_mask].double().cpu().numpy()
+    chosen = values[threshold_mask.to(values.device)].double().cpu().numpy()
     if len(chosen) == 0:
         raise ValueError("threshold_mask must mark at least one sample, got none")
     _check_numbers(chosen)
@@ -115,7 +115,7 @@ def flag(values: Tensor, threshold_mask: Tensor, percentile: float = 99) -> Tens
     """
     limit = threshold(values, threshold_mask, percentile)
     _check_numbers(values.cpu().numpy())
-    return (values < limit) & ~threshold_mask
+    return (values < limit) & ~threshold_mask.to(values.device)
 
 
 def _check_numbers(values: np.ndarray) -> None:

@@ -21,6 +21,7 @@ import torch
 
 from robust_lib import data, models, records
 from robust_lib.experiments import SWEEPS, Trial, attempt, obstacles, path_of, read
+from robust_lib.trials import spoils_process
 
 
 class InProcess(Executor):
@@ -116,24 +117,27 @@ def run_sweep(
 ) -> dict[str, int]:
     """Runs the trials that `path` has no record of and appends one record each; at most `limit` of them.
 
-    A trial that raises is recorded as failed, and run again only with retry_failed. Trials that lack
-    something (`obstacles`, or data that cannot be had) are counted and left out. `elsewhere`: finished
-    records by key, to be copied. Returns the numbers of trials done, failed, and left out.
-    RuntimeError: another sweep writes to `path`, or a worker process died; what has finished is recorded.
+    A trial that raises is recorded as failed, and run again only with retry_failed. Trials not recorded yet
+    that lack something here (`obstacles`, or data that cannot be had) are counted and left out, except on a
+    cluster, whose workers look for themselves. `elsewhere`: finished records by key, to be copied. Returns
+    the numbers of trials done, failed, and left out. RuntimeError: another sweep writes to `path`, a worker
+    process died, or a GPU error has spoiled one; what has finished is recorded.
     """
-    blocked = _blocked(trials, try_data=True)
-    for reason, held in blocked.items():
-        report(f"left out, {reason}: {len(held)} trials")
-    out = set().union(*blocked.values())
-    ready = [trial for trial in trials if trial not in out]
-    counts = {"done": 0, "failed": 0, "left out": len(out)}
     with records.appending(path) as (known, append):
         again = {key for key, record in known.items() if retry_failed and record["status"] == "failed"}
-        todo = [trial for trial in ready if trial.key not in known.keys() - again]
+        todo = [trial for trial in trials if trial.key not in known.keys() - again]
         for trial in [trial for trial in todo if trial.key in (elsewhere or {})]:
             append(elsewhere[trial.key])
             todo.remove(trial)
-        report(f"{path}: {len(ready) - len(todo)} of {len(ready)} trials recorded, {len(todo)} to run")
+        # What is recorded needs no data any more; and a cluster's workers have data of their own.
+        blocked = {} if where.startswith("dask:") else _blocked(todo, try_data=True)
+        for reason, held in blocked.items():
+            report(f"left out, {reason}: {len(held)} trials")
+        out = set().union(*blocked.values())
+        counts = {"done": 0, "failed": 0, "left out": len(out)}
+        ready = len(trials) - len(out)
+        todo = [trial for trial in todo if trial not in out]
+        report(f"{path}: {ready - len(todo)} of {ready} trials recorded, {len(todo)} to run")
         todo = todo[:limit]
         if not todo:
             return counts
@@ -223,6 +227,11 @@ def _record(trial: Trial, future: Future) -> dict:
             "so the same command goes on from there"
         ) from error
     except Exception as error:  # of the executor's own, such as a Dask task whose workers keep dying
+        if spoils_process(error):
+            raise RuntimeError(
+                f"a GPU error has spoiled the process that ran {trial} ({error}); what had finished is "
+                "recorded, so the same command goes on from there"
+            ) from error
         why = f"{type(error).__name__}: {error}"
         return {"key": trial.key, "status": "failed", "error": why} | trial.flat()
 

@@ -157,7 +157,7 @@ def build(name: str, images: torch.Tensor, classes: int, seed: int) -> nn.Module
     if images.ndim != 4 or images.shape[2] != images.shape[3]:
         raise ValueError(f"images must be (N, C, S, S), got {tuple(images.shape)}")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed every GPU
         return MODELS[name](classes, channels=images.shape[1], size=images.shape[2])
 
 
@@ -189,7 +189,7 @@ MODELS["stride_cnn"] = stride_cnn
 def mlp(features: int, classes: int, seed: int, hidden: int = 256) -> nn.Sequential:
     """A head on embeddings (N, D) -> logits (N, K): one hidden layer, dropout. Ours. Seeds as in build."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed every GPU
         return nn.Sequential(
             nn.Linear(features, hidden), nn.ReLU(), nn.Dropout(0.5), nn.Linear(hidden, classes)
         )

@@ -11,6 +11,7 @@ import math
 import os
 import platform
 import subprocess
+import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -133,12 +134,16 @@ def _repair(file: int, path: Path) -> bytes:
 
 
 def atomically(path: Path, content: bytes | str) -> None:
-    """Writes a file whole or not at all."""
+    """Writes a file whole or not at all. Several processes may write it at once: the last one counts."""
     if isinstance(content, str):
         content = content.encode("utf-8", "backslashreplace")
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 # --- provenance ---------------------------------------------------------------------------------------
@@ -149,6 +154,8 @@ def provenance(device: torch.device) -> dict[str, str | int | bool | None]:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     run = {"device": name, "threads": torch.get_num_threads(), "date": today}
+    if device.type == "cuda":  # the two differ in the last digits, so a record says which it was
+        run["tf32"] = torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32
     return run | commit() | {"python": platform.python_version()} | _versions()
 
 

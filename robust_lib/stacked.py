@@ -4,6 +4,7 @@ A small network leaves most of a GPU idle; M of them in one launch do not. Each 
 samples, labels, loss and seed, and ends where `training.fit` would have brought it, up to rounding.
 """
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from robust_lib.training import (
     CrossValidation,
     Fit,
     Recipe,
+    add_l1,
     assemble,
     autocast,
     batches,
@@ -24,7 +26,9 @@ from robust_lib.training import (
     epoch_row,
     pick_device,
     predict,
+    seeded,
     split,
+    without_denormals,
 )
 
 
@@ -62,18 +66,22 @@ def fit(members: Sequence[Member], images: Tensor, recipe: Recipe, *, device: st
     orders = [torch.Generator().manual_seed(member.seed) for member in members]
     runs = [Fit(model) for model in models]
     step = _Step(models[0], params, buffers, optimizer, recipe)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(members[0].seed)
+
+    def train(stop: threading.Event) -> None:
         for epoch in range(1, recipe.epochs + 1):
             start, lr = time.perf_counter(), optimizer.param_groups[0]["lr"]
             order = [
                 torch.randperm(len(y), generator=g).to(device) for y, g in zip(labels, orders, strict=True)
             ]
-            rows = _epoch(step, members, images, labels, places, order, epoch)
+            each = _epoch(step, members, images, labels, places, order, epoch, stop)
             schedule.step()
-            seconds = (time.perf_counter() - start) / len(members)
-            for run, row in zip(runs, rows, strict=True):
+            for run, sums, own in zip(runs, each, labels, strict=True):
+                row = epoch_row(*sums, own, run.best_accuracy())
+                seconds = (time.perf_counter() - start) / len(members)
                 run.history.append({"epoch": epoch, "lr": lr} | row | {"seconds": seconds})
+
+    with seeded(members[0].seed, device):
+        without_denormals(train)
     _unstack(models, params, buffers)
     for member in members:
         for recorder in member.recorders:
@@ -163,38 +171,38 @@ class _Step:
         self.optimizer.zero_grad(set_to_none=True)
         means.sum().backward()
         if self.recipe.l1:
-            for parameter in self.params.values():
-                parameter.grad.add_(parameter.detach().sign(), alpha=self.recipe.l1)
+            add_l1(self.params.values(), self.recipe.l1)
         self.optimizer.step()
 
 
-def _epoch(step: _Step, members, images, labels, places, order, epoch: int) -> list[dict]:
-    """One pass; per member the same sums that training.fit keeps, on the device until the end."""
+def _epoch(step: _Step, members, images, labels, places, order, epoch: int, stop) -> list[tuple]:
+    """One pass; per member the sums that training.epoch_row takes. Nothing waits for the device."""
     size = step.recipe.batch_size
     losses = [member.loss.at_epoch(epoch) for member in members]
     total = torch.zeros(len(members), device=images.device)
-    correct, predicted = torch.zeros_like(total), 0
+    correct, predicted = torch.zeros_like(total), None
     for parts in zip(*(batches(one, size) for one in order), strict=True):
-        sizes = [len(part) for part in parts]
-        filled = [torch.cat([part, part[: max(sizes) - len(part)]]) for part in parts]
+        if stop.is_set():
+            raise KeyboardInterrupt
+        longest = max(len(part) for part in parts)
+        filled = [torch.cat([part, part[: longest - len(part)]]) for part in parts]
         picture = torch.stack([images[place[part]] for place, part in zip(places, filled, strict=True)])
         logits = step.logits(picture)
-        means, guesses = [], []
+        if predicted is None:
+            predicted = torch.zeros(len(members), logits.shape[2], dtype=torch.int64, device=images.device)
+        means = []
         for m, (part, loss) in enumerate(zip(parts, losses, strict=True)):
             own, targets = logits[m, : len(part)], labels[m][part]
             means.append(loss(own, targets))
             guess = own.detach().argmax(1)
-            guesses.append(torch.bincount(guess, minlength=logits.shape[2]))
+            predicted[m].index_add_(0, guess, torch.ones_like(guess))
             correct[m] += (guess == targets).sum()
+            total[m] += means[-1].detach() * len(part)
             for recorder in members[m].recorders:
                 recorder.batch(epoch, part, own, targets)
-        means = torch.stack(means)
-        step.update(means)
-        total += means.detach() * torch.tensor(sizes, device=images.device)
-        predicted = predicted + torch.stack(guesses)
-    peaks = torch.stack([p.detach().abs().flatten(1).amax(1) for p in step.params.values()]).amax(0)
-    sums = zip(total, correct, predicted, labels, peaks, strict=True)
-    return [epoch_row(*member) for member in sums]
+        step.update(torch.stack(means))
+    peaks = torch.stack([p.detach().abs().flatten(1).amax(1) for p in step.params.values()], 1)
+    return list(zip(total, correct, predicted, peaks, strict=True))
 
 
 def _unstack(models, params, buffers) -> None:

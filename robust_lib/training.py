@@ -1,7 +1,11 @@
 """Training on tensors: recipes, fit, cross-validation. The data set lives on the device; no DataLoader."""
 
+import math
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -101,12 +105,18 @@ class Fit:
 
     @property
     def state(self) -> str:
-        """Of the last epoch: "learning", "collapsed" (one class for all) or "diverged" (not finite)."""
+        """Of the last epoch: "learning"; "diverged": the loss or a weight is not finite; "collapsed": one
+        class for at least 99 % of the samples; "unlearned": against the labels trained on, the accuracy is
+        less than half of what it was in an earlier epoch, or less than half of what guessing gives."""
         return self.history[-1]["state"]
 
     def column(self, name: str) -> list:
         """One quantity over the epochs."""
         return [row[name] for row in self.history]
+
+    def best_accuracy(self) -> float:
+        """The largest train_accuracy so far, 0 before the first epoch."""
+        return max(self.column("train_accuracy"), default=0.0)
 
 
 def fit(
@@ -124,10 +134,11 @@ def fit(
 ) -> Fit:
     """Train the model in place on images float (N, C, H, W), or features (N, D), and labels int64 (N,).
 
-    loss(logits, targets) is asked for at_epoch(e), e = 1, 2, …; the same seed on the same device gives the
-    same bits. A run whose loss stops being finite ends there, its state "diverged". test=(images, labels)
-    adds the accuracy after every epoch. progress=None shows a bar on a terminal only.
-    Raises ValueError when images and labels do not belong together.
+    loss(logits, targets) is asked for at_epoch(e), e = 1, 2, …. The same seed on the same processor with as
+    many threads gives the same bits; on CUDA, cuDNN is asked for its deterministic kernels. Numbers below
+    1e-38 count as zero (see `without_denormals`). A run whose loss stops being finite ends there, its state
+    "diverged". test=(images, labels) adds the accuracy after every epoch. progress=None shows a bar on a
+    terminal only. Raises ValueError when images and labels do not belong together.
     """
     _check(images, labels, recipe)
     device = pick_device(device)
@@ -137,29 +148,71 @@ def fit(
     test = test and tuple(part.to(device) for part in test)
     for recorder in recorders:
         recorder.start(recipe.epochs, len(labels), device)
-    in_training, in_evaluation = ([r for r in recorders if r.when == when] for when in ("train", "eval"))
     run = Fit(model)
-    optimizer, schedule = recipe.optimize(model.parameters())
-    order = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        hidden = None if progress is None else not progress
+    hidden = None if progress is None else not progress
+
+    def train(stop: threading.Event) -> None:
+        optimizer, schedule = recipe.optimize(model.parameters())
+        order = torch.Generator().manual_seed(seed)
         for epoch in tqdm(range(1, recipe.epochs + 1), desc=str(loss), unit="epoch", disable=hidden):
-            start = time.perf_counter()
+            start, lr = time.perf_counter(), optimizer.param_groups[0]["lr"]
             parts = batches(torch.randperm(len(labels), generator=order).to(device), recipe.batch_size)
-            lr = optimizer.param_groups[0]["lr"]
             step = Step(model, loss.at_epoch(epoch), optimizer, recipe)
-            row = _epoch(step, images, labels, parts, epoch, in_training)
+            sums = _epoch(step, images, labels, parts, epoch, recorders, stop)
+            row = epoch_row(*sums, labels, run.best_accuracy())
             schedule.step()
-            _record_evaluation(model, images, labels, epoch, in_evaluation)
+            _record_evaluation(model, images, labels, epoch, recorders)
             if test:
                 row["test_accuracy"] = accuracy(model, *test)
             run.history.append({"epoch": epoch, "lr": lr} | row | {"seconds": time.perf_counter() - start})
             if run.state == "diverged":
                 break
+
+    with seeded(seed, device):
+        without_denormals(train)
     for recorder in recorders:
         recorder.finish()
     return run
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Inside, torch draws from the seed on the CPU and on the device, and cuDNN repeats itself; afterwards
+    all generators and settings are as they were. Other devices are left alone."""
+    cuda, before = device.type == "cuda", torch.backends.cudnn.deterministic
+    with torch.random.fork_rng(devices=[device] if cuda else []):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed every GPU
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        torch.backends.cudnn.deterministic = True
+        try:
+            yield
+        finally:
+            torch.backends.cudnn.deterministic = before
+
+
+def without_denormals(work: Callable[[threading.Event], None]) -> None:
+    """Runs work(stop) in a thread of its own, where numbers below 1e-38 count as zero.
+
+    Some processors compute with such numbers many times slower. A collapsing network is full of them. The
+    setting belongs to a thread, and the threads that torch starts inherit it. An old thread's helpers would
+    not have it, so the thread is new. An error of the work is raised here; Ctrl-C sets stop, which the work
+    has to look at.
+    """
+    stop, threads = threading.Event(), torch.get_num_threads()
+
+    def run() -> None:
+        torch.set_flush_denormal(True)
+        torch.set_num_threads(threads)
+        work(stop)
+
+    with ThreadPoolExecutor(1, "training") as pool:
+        try:
+            pool.submit(run).result()
+        except BaseException:
+            stop.set()
+            raise
 
 
 def _check(images: Tensor, labels: Tensor, recipe: Recipe) -> None:
@@ -209,23 +262,21 @@ class Step:
         self.optimizer.zero_grad(set_to_none=True)
         value.backward()
         if self.recipe.l1:
-            for parameter in self.model.parameters():
-                parameter.grad.add_(parameter.detach().sign(), alpha=self.recipe.l1)
+            add_l1(self.model.parameters(), self.recipe.l1)
         self.optimizer.step()
         return logits.detach(), value.detach()
 
     def _logits(self, images: Tensor) -> Tensor:
-        if self.recipe.precision == "fp32":
-            return self.model(images)
-        if images.ndim == 4:
+        if self.recipe.precision == "bf16" and images.ndim == 4:
             images = images.contiguous(memory_format=torch.channels_last)
         with autocast(images.device, self.recipe.precision):
-            return self.model(images).float()
+            logits = self.model(images)
+        return logits.float() if logits.dtype == torch.bfloat16 else logits
 
 
-def autocast(device: torch.device, precision: str) -> torch.autocast:
+def autocast(device: torch.device, precision: str) -> AbstractContextManager:
     """Inside, networks compute in bfloat16 if precision is "bf16"."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
 def batches(order: Tensor, size: int) -> list[Tensor]:
@@ -236,41 +287,69 @@ def batches(order: Tensor, size: int) -> list[Tensor]:
     return parts
 
 
-def _epoch(step, images, labels, parts, epoch, recorders) -> dict:
-    """One pass over the batches; sums stay on the device until the end, so nothing waits for the host."""
+def add_l1(parameters, strength: float) -> None:
+    """Adds the gradient of strength · Σ|θ| to the parameters that have a gradient; frozen ones have none."""
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter.grad.add_(parameter.detach().sign(), alpha=strength)
+
+
+def _epoch(step, images, labels, parts, epoch, recorders, stop) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """One pass over the batches: the sums that `epoch_row` takes. Nothing waits for the device."""
+    recorders = [recorder for recorder in recorders if recorder.when == "train"]
     step.model.train()
     total = torch.zeros((), device=images.device)
     correct = torch.zeros((), device=images.device)
-    predicted = 0
+    predicted = None
     for indices in parts:
+        if stop.is_set():
+            raise KeyboardInterrupt
         targets = labels[indices]
         logits, value = step(images[indices], targets)
         guess = logits.argmax(1)
         total += value * len(indices)
         correct += (guess == targets).sum()
-        predicted = predicted + torch.bincount(guess, minlength=logits.shape[1])
+        if predicted is None:
+            predicted = torch.zeros(logits.shape[1], dtype=torch.int64, device=images.device)
+        predicted.index_add_(0, guess, torch.ones_like(guess))
         for recorder in recorders:
             recorder.batch(epoch, indices, logits, targets)
     peaks = torch.stack([p.detach().abs().max() for p in step.model.parameters()])
-    return epoch_row(total, correct, predicted, labels, peaks)
+    return total, correct, predicted, peaks
 
 
-def epoch_row(total: Tensor, correct: Tensor, predicted: Tensor, labels: Tensor, peaks: Tensor) -> dict:
-    """What fit records of an epoch, from its sums: losses, hits, predictions per class (K,); peaks are the
-    largest absolute parameters."""
-    top = float(predicted.max()) / len(labels)
-    given = float(torch.bincount(labels).max()) / len(labels)
-    finite = bool(torch.isfinite(total)) and bool(torch.isfinite(peaks).all())
-    state = "diverged" if not finite else "collapsed" if top >= COLLAPSE_SHARE > given else "learning"
-    return {
+def epoch_row(
+    total: Tensor, correct: Tensor, predicted: Tensor, peaks: Tensor, labels: Tensor, best: float
+) -> dict:
+    """What fit records of an epoch, from its sums: losses, hits, predictions per class (K,), and the largest
+    absolute value of each parameter. best: the largest train_accuracy of the epochs before."""
+    row = {
         "loss": float(total) / len(labels),
         "train_accuracy": float(correct) / len(labels),
-        "top_share": top,
-        "state": state,
+        "top_share": float(predicted.max()) / len(labels),
     }
+    finite = math.isfinite(row["loss"]) and bool(torch.isfinite(peaks).all())
+    shares = torch.bincount(labels).double() / len(labels)
+    return row | {"state": _state(finite, row["top_share"], row["train_accuracy"], best, shares, len(labels))}
+
+
+def _state(finite: bool, top: float, hits: float, best: float, shares: Tensor, samples: int) -> str:
+    """The state of an epoch (see Fit.state); shares: of each class among the labels trained on."""
+    if not finite:
+        return "diverged"
+    if top >= COLLAPSE_SHARE > float(shares.max()):
+        return "collapsed"
+    guessing = float((shares**2).sum())  # what a network gets that draws from the classes' shares
+    return "unlearned" if any(_far_below(hits, one, samples) for one in (best, guessing)) else "learning"
+
+
+def _far_below(share: float, reference: float, samples: int) -> bool:
+    """Less than half of the reference, and by more than three standard deviations of a count of so many."""
+    return share < reference / 2 and (reference - share) * samples > 3 * math.sqrt(reference * samples)
 
 
 def _record_evaluation(model, images, labels, epoch, recorders) -> None:
+    recorders = [recorder for recorder in recorders if recorder.when == "eval"]
     if not recorders:
         return
     logits = predict(model, images)
@@ -323,11 +402,11 @@ def cross_validate(
     fits, parts = [], split(labels, folds, seed)
     logits = []
     for own, train, held in parts:
-        model, pair = build(own), (images[train], labels[train])
+        model, pair = build(own), (images[train.to(images.device)], labels[train])
         if any(model is done.model for done in fits):
             raise ValueError("build must make a new network for every fold, got the same one again")
         fits.append(fit(model, *pair, loss, recipe, seed=own, device=device, progress=progress))
-        logits.append(predict(model, images[held].to(target)))
+        logits.append(predict(model, images[held.to(images.device)].to(target)))
     return assemble(parts, logits, fits)
 
 

@@ -178,6 +178,7 @@ def run(trial: Trial, device: str = "auto") -> dict:
 def attempt(trial: Trial, device: str = "auto") -> dict:
     """`run`, but an error becomes a record with status "failed" and the error's text.
 
+    Raises the errors that spoil the process (`spoils_process`): all later trials would fail by them.
     Threads take turns: seeding is a matter of the whole process.
     """
     with _TURN:
@@ -189,15 +190,25 @@ def _attempt(trial: Trial, device: str) -> dict:
     try:
         return run(trial, device)
     except Exception as error:
+        if spoils_process(error):
+            raise
         spent = {"seconds": round(time.perf_counter() - start, 3)}
         head = {"key": trial.key, "status": "failed", "error": f"{type(error).__name__}: {error}"}
         return head | trial.flat() | spent | records.provenance(training.pick_device(device))
 
 
-@functools.lru_cache(maxsize=4)
+def spoils_process(error: BaseException) -> bool:
+    """Whether this is a CUDA error after which the process cannot use the GPU; a lack of memory is none."""
+    return "CUDA error" in str(error) and "out of memory" not in str(error)
+
+
+# As bytes, and not on the device: four times smaller than what is trained on.
+_loaded = functools.lru_cache(maxsize=4)(data.load)
+
+
 def images_of(name: str, split: str, size: str, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Float images on the device, labels, and their places in the full split; the last few stay in memory."""
-    found = data.load(name, split, size=size)
+    """Float images on the device, labels, and their places in the full split."""
+    found = _loaded(name, split, size=size)
     return data.to_float(found.images.to(device), name), found.labels, found.index
 
 

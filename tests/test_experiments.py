@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -615,6 +616,77 @@ def test_a_task_that_its_cluster_gives_up_is_recorded_as_failed(path, monkeypatc
     counts = executors.run_sweep([few(seed=seed) for seed in range(3)], path, report=str)
     assert counts == {"done": 2, "failed": 1, "left out": 0}
     assert records.latest(path, path.read_bytes())[few(seed=1).key]["error"] == "OSError: four workers died"
+
+
+def test_an_error_that_spoils_the_gpu_stops_the_sweep_and_is_not_recorded(path, monkeypatch):
+    def broken(trial, device="auto"):
+        if trial.seed == 1:
+            raise RuntimeError("CUDA error: device-side assert triggered")
+        return stand_in(trial, device)
+
+    monkeypatch.setattr(trials, "run", broken)
+    with pytest.raises(RuntimeError, match="a GPU error has spoiled the process .* the same command goes on"):
+        executors.run_sweep([few(seed=seed) for seed in range(3)], path, report=str)
+    assert keys(path) == [few(seed=0).key]
+
+
+@pytest.mark.parametrize("text", ["CUDA out of memory. Tried", "CUDA error: out of memory", "q must be"])
+def test_other_errors_are_the_trials_own(text, monkeypatch):
+    def broken(trial, device):
+        raise RuntimeError(text)
+
+    monkeypatch.setattr(trials, "run", broken)
+    assert trials.attempt(few())["status"] == "failed"
+
+
+def test_a_finished_sweep_asks_for_no_data(path, monkeypatch):
+    monkeypatch.setattr(executors, "attempt", stand_in)
+    listed = [few(seed=seed) for seed in range(2)]
+    executors.run_sweep(listed, path, report=str)
+
+    def gone(*arguments):
+        raise AssertionError("data were asked for")
+
+    monkeypatch.setattr(executors, "_refused", gone)
+    assert executors.run_sweep(listed, path, report=str) == {"done": 0, "failed": 0, "left out": 0}
+
+
+def test_data_for_a_cluster_are_not_looked_for_here(path, monkeypatch):
+    @contextmanager
+    def cluster(where):
+        yield executors.InProcess(), None
+
+    monkeypatch.setattr(executors, "attempt", stand_in)
+    monkeypatch.setattr(executors, "executor", cluster)
+    monkeypatch.setattr(executors, "_refused", lambda *arguments: "not here")
+    assert executors.run_sweep([few()], path, "dask:tcp://a", report=str)["done"] == 1
+    assert executors.run_sweep([few(seed=1)], path, "local", report=str)["left out"] == 1
+
+
+def test_one_float_copy_of_the_images_is_made_for_a_trial():
+    one = trials.images_of("mnist", "train", "mini", torch.device("cpu"))[0]
+    other = trials.images_of("mnist", "train", "mini", torch.device("cpu"))[0]
+    assert one.data_ptr() != other.data_ptr()  # nothing keeps it beyond the trial
+    assert torch.equal(one, other)
+    assert trials._loaded("mnist", "train", size="mini").images.dtype == torch.uint8
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path):
+    def write(n):
+        for _ in range(50):
+            records.atomically(tmp_path / "page.html", str(n) * 1000)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert len(set((tmp_path / "page.html").read_text())) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path):
+    (tmp_path / "page.html").mkdir()
+    with pytest.raises(OSError, match=r"page\.html"):
+        records.atomically(tmp_path / "page.html", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
 
 def test_trials_that_lack_something_are_left_out_and_counted(path, monkeypatch):

@@ -1,6 +1,8 @@
 """Networks, recipes, fit, cross-validation and recorders, on real images."""
 
 import math
+import os
+import signal
 
 import pytest
 import torch
@@ -58,6 +60,98 @@ def test_build_names_what_is_wrong():
 # --- fit ----------------------------------------------------------------------------------------------
 
 
+class Look:
+    """A recorder that calls a function at every batch."""
+
+    when = "train"
+
+    def __init__(self, look):
+        self.look, self.seen = look, []
+
+    def start(self, epochs, samples, device):
+        pass
+
+    def batch(self, epoch, indices, logits, targets):
+        self.seen.append(self.look())
+
+    def finish(self):
+        pass
+
+
+def denormals_left():
+    """How many of numbers below 1e-38 are not zero, over all threads that torch computes with."""
+    return int(torch.count_nonzero(torch.full((2**20,), 1e-38) * 1e-3))
+
+
+def test_denormals_are_zero_in_every_thread_of_fit_and_as_before_outside(digits):
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this processor cannot flush denormals")
+    torch.set_flush_denormal(False)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        before = denormals_left()  # which also starts torch's helper threads, without the setting
+        look = Look(denormals_left)
+        fit(small(digits[0]), digits[0][:64], digits[1][:64], losses.ce(), Recipe(epochs=1), recorders=[look])
+        assert (before, look.seen, denormals_left()) == (2**20, [0], 2**20)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_fit_keeps_the_number_of_threads(digits):
+    threads = torch.get_num_threads()
+    look = Look(torch.get_num_threads)
+    try:
+        for number in (1, 2):
+            torch.set_num_threads(number)
+            fit(
+                small(digits[0]),
+                digits[0][:64],
+                digits[1][:64],
+                losses.ce(),
+                Recipe(epochs=1),
+                recorders=[look],
+            )
+    finally:
+        torch.set_num_threads(threads)
+    assert look.seen == [1, 2]
+
+
+def test_ctrl_c_ends_a_run_within_a_batch(digits):
+    def press():
+        if len(look.seen) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    look = Look(press)
+    with pytest.raises(KeyboardInterrupt):
+        fit(small(digits[0]), *digits, losses.ce(), Recipe(epochs=100, batch_size=100), recorders=[look])
+    assert len(look.seen) < 1000
+
+
+def test_an_error_of_the_loss_reaches_the_caller(digits):
+    with pytest.raises(ValueError, match="depends on the epoch|boom"):
+        fit(small(digits[0]), *digits, Broken(), Recipe(epochs=1))
+
+
+class Broken:
+    def at_epoch(self, epoch):
+        raise ValueError("boom")
+
+
+def test_no_other_generator_is_seeded_and_cudnn_repeats_itself(digits, monkeypatch):
+    def refuse(seed):
+        raise AssertionError("every GPU of the process would be seeded")
+
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", refuse)
+    look = Look(lambda: torch.backends.cudnn.deterministic)
+    before = torch.get_rng_state(), torch.backends.cudnn.deterministic
+    fit(small(digits[0]), digits[0][:64], digits[1][:64], losses.ce(), Recipe(epochs=1), recorders=[look])
+    models.mlp(4, 2, seed=0)
+    assert look.seen == [True]
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert before[1] == torch.backends.cudnn.deterministic
+
+
 def test_same_seed_same_bits_other_seed_other_bits(digits):
     images, labels = digits
     recipe = Recipe(epochs=2)
@@ -93,6 +187,17 @@ def test_l1_adds_its_gradient_to_every_parameter(digits):
     run = fit(small(images), images, labels, losses.ce(), recipe)
     for ours, theirs in zip(run.model.parameters(), expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_l1_leaves_frozen_layers_alone(digits):
+    images, labels = digits[0][:32], digits[1][:32]
+    model = small(images)
+    for parameter in model[0].parameters():
+        parameter.requires_grad_(False)
+    before = [p.clone() for p in model.parameters()]
+    fit(model, images, labels, losses.ce(), Recipe(epochs=1, batch_size=32, l1=0.05))
+    changed = [not torch.equal(one, two) for one, two in zip(before, model.parameters(), strict=True)]
+    assert changed == [False, False] + [True] * (len(before) - 2)
 
 
 def test_fit_learns_digits_and_says_so(digits):
@@ -173,6 +278,53 @@ def test_blurry_with_the_true_gradient_collapses_and_is_named(digits):
     run = fit(small(digits[0]), *digits, losses.blurry(gamma=0.7), Recipe(epochs=3, batch_size=32))
     assert run.state == "collapsed"
     assert run.column("top_share")[-1] > 0.99
+
+
+class NextClass:
+    """Cross entropy; after `right` epochs towards the class behind the label's."""
+
+    def __init__(self, right):
+        self.right = right
+
+    def at_epoch(self, epoch):
+        ce = losses.ce()
+        return ce if epoch <= self.right else lambda logits, targets: ce(logits, (targets + 1) % 10)
+
+
+def test_a_network_that_loses_what_it_had_learned_is_named(digits):
+    run = fit(small(digits[0]), *digits, NextClass(2), Recipe(epochs=5, batch_size=32))
+    assert run.column("state")[:2] == ["learning", "learning"]
+    assert run.column("train_accuracy")[1] > 0.6
+    assert run.column("top_share")[-1] < 0.5
+    assert run.state == "unlearned"
+
+
+def test_a_network_that_never_learned_but_avoids_the_labels_is_named(digits):
+    run = fit(small(digits[0]), *digits, NextClass(0), Recipe(epochs=4, batch_size=32))
+    assert run.best_accuracy() < 0.15
+    assert run.state == "unlearned"
+
+
+EVEN, SKEWED = torch.full((10,), 0.1), torch.tensor([0.995, 0.005])
+
+
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [
+        ((True, 0.3, 0.60, 0.61, EVEN, 1000), "learning"),
+        ((True, 0.9, 0.20, 0.61, EVEN, 1000), "unlearned"),  # seen on another processor: top share .905
+        ((True, 0.3, 0.31, 0.61, EVEN, 1000), "learning"),  # half of the best is the border
+        ((True, 0.3, 0.02, 0.02, EVEN, 1000), "unlearned"),  # guessing gets a tenth
+        ((True, 0.3, 0.06, 0.06, EVEN, 1000), "learning"),
+        ((True, 0.3, 0.05, 0.15, EVEN, 20), "learning"),  # one hit of 20 instead of three is chance
+        ((True, 0.99, 0.10, 0.61, EVEN, 1000), "collapsed"),
+        ((True, 0.995, 0.995, 0.995, SKEWED, 1000), "learning"),  # nearly all samples have that label
+        ((True, 0.995, 0.0, 0.995, SKEWED, 1000), "unlearned"),
+        ((False, 0.99, 0.10, 0.61, EVEN, 1000), "diverged"),
+    ],
+)
+def test_states_at_their_borders(told, state):
+    assert training._state(*told) == state
 
 
 def test_a_training_set_of_one_class_is_no_collapse(digits):
