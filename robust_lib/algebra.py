@@ -10,6 +10,7 @@ Numerics: everything starts from log_softmax, in float32 at least; gradients are
 unless a parameter says stop_gradient=True.
 """
 
+import functools
 import inspect
 import math
 from collections.abc import Callable
@@ -30,8 +31,6 @@ class Loss:
     """A callable loss(logits (N, K), targets int64 (N,), reduction="mean"|"sum"|"none")."""
 
     sees = "row"  # what its value needs: one of SIGHT
-    # (logits, targets) -> (values, log p_y), each (N,), for a loss that has the second at no cost.
-    values_and_log_p: Callable | None = None
 
     def of(self, log_p: Tensor, log_probs: Tensor) -> Tensor:
         """L for labels with the log-probabilities log_p (N, 1) or (N, K), in rows log_probs (N, K)."""
@@ -65,6 +64,8 @@ class Loss:
 
     def __call__(self, logits: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
         check_batch(logits, targets)
+        if SIGHT.index(self.sees) >= SIGHT.index("row"):
+            _check_unmasked(self, logits)
         if logits.dtype in (torch.float16, torch.bfloat16):
             logits = logits.float()  # sums over classes overflow half precision
         values = self.values(logits, targets)
@@ -141,6 +142,10 @@ class Formula(Loss):
     def __init__(self, name: str, expression: Callable, params: dict):
         self.name, self.expression, self.params = name, expression, params
 
+    def __reduce__(self):
+        # By name: the expression itself cannot be pickled, for its name now means the factory.
+        return functools.partial(get, self.name, **self.params), ()
+
     def __repr__(self):
         return f"{self.name}({', '.join(f'{k}={v}' for k, v in self.params.items())})"
 
@@ -198,14 +203,9 @@ class Sum(Loss):
         return self._each(lambda term: term.at(delta))
 
     def values(self, logits, targets):
-        own = [term for _, term in self.terms if type(term).values is not Loss.values]
-        if not own:
-            return super().values(logits, targets)  # one log_softmax for all
-        others = [term.sees for _, term in self.terms if term is not own[0]]
-        if len(own) == 1 and own[0].values_and_log_p and set(others) <= {"p"}:
-            values, log_p = own[0].values_and_log_p(logits, targets)
-            return self._each(lambda term: values if term is own[0] else term.of(log_p, None))
-        return self._each(lambda term: term.values(logits, targets))
+        if any(type(term).values is not Loss.values for _, term in self.terms):
+            return self._each(lambda term: term.values(logits, targets))
+        return super().values(logits, targets)  # one log_softmax for all
 
     def weight_at(self, delta):
         return self._each(lambda term: term.weight_at(delta))
@@ -318,6 +318,18 @@ def _bracketed(loss: Loss) -> str:
     return f"({loss})" if isinstance(loss, Sum) else str(loss)
 
 
+def _check_unmasked(loss: Loss, logits: Tensor) -> None:
+    """ValueError where a class is masked by a score of -inf among finite ones: its log p enters the sums over
+    the classes. As in check_batch, an accelerator is not asked; there the result is not finite."""
+    if logits.device.type == "cpu" and len(logits):
+        masked = torch.isneginf(logits).any(1) & torch.isfinite(logits.amax(1))
+        if masked.any():
+            row = int(masked.nonzero()[0])
+            raise ValueError(
+                f"logits must be finite for {loss}, which sees all classes, got -inf in row {row}"
+            )
+
+
 def _positive(**numbers: float) -> None:
     for name, number in numbers.items():
         if not number > 0:
@@ -410,7 +422,7 @@ def register(kind: Callable[[str, Callable, dict], Loss], keywords: dict) -> Cal
 
 
 # What expressions are given besides their parameters.
-_INPUTS = ("p", "log_p", "log_probs", "focal_share", "cut_share")
+_INPUTS = ("p", "log_p", "log_probs")
 
 
 def margin_loss(**ranges_and_facts) -> Callable:

@@ -13,49 +13,49 @@ from torch import nn
 from robust_lib import aum, data, losses, models, training
 
 WAYS = {"plain loop": "fp32", "fit": "fp32", "fit bf16": "bf16"}  # and the precision of each
-LIMITS = {"p": 1.5, "margin": 1.5, "row": 3.0, "batch": 3.0}  # by what the loss sees (algebra.SIGHT)
+LIMIT = 1.5  # what an epoch with any loss may cost, in epochs of cross entropy
+SETTINGS = [(network, batch) for network in ("hs_mnist", "small_cnn") for batch in (64, 128)]
 
 
-def loss_ratios(batch: int = 4096, classes: int = 100, rounds: int = 9) -> dict:
-    """{name: (ratio, limit)}: time of forward + backward over F.cross_entropy's, in float32.
+def loss_ratios(pictures: data.ImageSet, rounds: int = 3) -> dict[tuple[str, int], dict[str, float]]:
+    """{(network, batch size): {loss: ratio}}: the cost of an epoch of `fit` over that with cross entropy.
 
-    Each round runs a loss and cross entropy seven times each and takes the ratio of the two medians of CPU
-    seconds (of this thread, so that other programs' turns do not count); the rounds' median is returned.
+    Each round trains a fresh network for an epoch with every loss, on one thread, and divides by the round's
+    own cross entropy; the rounds' median is returned. CPU seconds of this process, so that other programs'
+    turns do not count.
     """
-    draw = torch.Generator().manual_seed(0)
-    logits = torch.randn(batch, classes, generator=draw).requires_grad_()
-    targets = torch.randint(classes, (batch,), generator=draw)
+    images = data.to_float(pictures.images, pictures.name)
+    zoo = [losses.ce(), *(losses.get(name) for name in losses.names())]
 
-    def median(loss) -> float:
-        seconds = []
-        for _ in range(7):
-            logits.grad = None
-            start = time.thread_time()
-            loss(logits, targets).backward()
-            seconds.append(time.thread_time() - start)
-        return statistics.median(seconds[2:])  # the first two settle caches and the allocator
+    def seconds(loss, network: str, batch: int) -> float:
+        model = models.build(network, images, len(pictures.classes), 0)
+        start = time.process_time()
+        recipe = training.Recipe(epochs=1, batch_size=batch)
+        training.fit(model, images, pictures.labels, loss, recipe, device="cpu", progress=False)
+        return time.process_time() - start
 
-    # One large block, freed: from here on glibc keeps freed memory, as in a process that trains a network.
-    # Without it page faults decide the ratios, and they vary from run to run.
-    torch.empty(7_500_000)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        zoo = {name: losses.get(name) for name in losses.names()}
-        ratios = {name: [] for name in zoo}
-        for _ in range(rounds):
-            for name, loss in zoo.items():
-                ratios[name].append(median(loss) / median(F.cross_entropy))
+        seconds(losses.ce(), *SETTINGS[0])  # libraries are loaded, kernels chosen
+        found = {}
+        for setting in SETTINGS:
+            each = [[seconds(loss, *setting) for loss in zoo] for _ in range(rounds)]
+            ratios = [statistics.median(row[k] / row[0] for row in each) for k in range(1, len(zoo))]
+            found[setting] = dict(zip(losses.names(), ratios, strict=True))
     finally:
         torch.set_num_threads(threads)
-    return {name: (statistics.median(ratios[name]), LIMITS[loss.sees]) for name, loss in zoo.items()}
+    return found
 
 
-def table(ratios: dict) -> str:
-    """The ratios as text, one loss a line, with a mark where a limit is passed."""
-    lines = [f"{'loss':16} {'ratio':>6} {'limit':>6}"]
-    for name, (ratio, limit) in ratios.items():
-        lines.append(f"{name:16} {ratio:6.2f} {limit:6.1f}{'  over' if ratio > limit else ''}")
+def table(ratios: dict[tuple[str, int], dict[str, float]]) -> str:
+    """The ratios as text, one loss a line and one setting a column, with a mark where the limit is passed."""
+    heads = [f"{network} {batch}" for network, batch in ratios]
+    lines = [f"{'loss':16}" + "".join(f"{head:>16}" for head in heads)]
+    for name in next(iter(ratios.values())):
+        row = [column[name] for column in ratios.values()]
+        over = "  over" if max(row) > LIMIT else ""
+        lines.append(f"{name:16}" + "".join(f"{ratio:16.2f}" for ratio in row) + over)
     return "\n".join(lines)
 
 

@@ -29,7 +29,6 @@ from robust_lib.algebra import (
     get,
     margin_loss,
     names,
-    register,
     row_loss,
 )
 
@@ -241,31 +240,6 @@ def logit_bias_mae(p, log_p, eps=3.0):
 # --- losses of all classes ----------------------------------------------------------------------------
 
 
-class FocalRowLoss(RowLoss):
-    """A loss given by L(focal_share, cut_share): the focal share f_y / Σ_k f_k of f = (1-p)^γ log p, and the
-    cut share, the same of n = max(f, F) - F, F = f(p_min): as f grows with p, it cuts p at p_min."""
-
-    def _gamma_and_floor(self):
-        gamma = self.params["gamma"]
-        return gamma, (1 - NNCE_P_MIN) ** gamma * math.log(NNCE_P_MIN)
-
-    def of(self, log_p, log_probs):
-        shares = ops.focal_shares(log_p, log_probs, *self._gamma_and_floor())
-        return self.expression(*shares, **self.params)
-
-    def values_and_log_p(self, logits, targets):
-        *shares, log_p = ops.focal_shares_of(logits, targets, *self._gamma_and_floor())
-        return self.expression(*shares, **self.params), log_p
-
-    def values(self, logits, targets):
-        return self.values_and_log_p(logits, targets)[0]
-
-
-def focal_row_loss(**ranges_and_facts):
-    """Decorator that registers a FocalRowLoss: f(focal_share, cut_share, gamma, **others) -> L."""
-    return register(FocalRowLoss, ranges_and_facts)
-
-
 @row_loss(
     symmetric=False,
     limits=r"$=2$ MAE $+\sum_k p_k^2-1$",
@@ -291,7 +265,7 @@ def nce(log_p, log_probs):
     return _share(log_p, log_probs)
 
 
-@focal_row_loss(
+@row_loss(
     gamma="[0, inf)",
     symmetric=True,
     total=lambda K, gamma: 1.0,
@@ -301,9 +275,9 @@ def nce(log_p, log_probs):
     weight=r"\frac{(1-L)\varphi_y+Lp_y\sum_{k\ne y}\varphi_k/(1-p_k)}{-\sum_k f_k},"
     r"\quad\varphi_k=(1-p_k)^\gamma(1-p_k-\gamma p_k\log p_k)",
 )
-def nfl(focal_share, cut_share, gamma=0.5):
+def nfl(log_p, log_probs, gamma=0.5):
     """Normalised focal loss FL_y / Σ_k FL_k. Sums to 1 over the labels. True gradient (peers stop it)."""
-    return focal_share
+    return _share(ops.faded_log(log_p, gamma), ops.faded_log(log_probs, gamma))
 
 
 @row_loss(
@@ -319,11 +293,10 @@ def nnce(log_p, log_probs):
     Sums to K - 1. By its definition p_k counts as p_min where it is smaller, so a label with p_y < p_min
     has no gradient of its own.
     """
-    floor = math.log(NNCE_P_MIN)
-    return 1 - _share(F.relu(log_p - floor), F.relu(log_probs - floor))
+    return 1 - _cut_share(log_p, log_probs)
 
 
-@focal_row_loss(
+@row_loss(
     gamma="[0, inf)",
     symmetric=True,
     total=lambda K, gamma: K - 1.0,
@@ -334,16 +307,22 @@ def nnce(log_p, log_probs):
     weight=r"\frac{\varphi_y-(1-L)\left(\varphi_y-p_y\sum_{k\ne y}\varphi_k/(1-p_k)\right)}{\sum_k n_k},"
     r"\quad\varphi_k=\mathbb{1}_{p_k>p_{\min}}\cdot(1-p_k)^\gamma(1-p_k-\gamma p_k\log p_k)",
 )
-def nnfl(focal_share, cut_share, gamma=0.5):
+def nnfl(log_p, log_probs, gamma=0.5):
     """Normalised negative focal loss 1 - (A - FL_y) / Σ_k (A - FL_k), A = FL at p_min = 1e-7. Sums to K - 1.
 
     p_k counts as p_min where it is smaller, as in NNCE. True gradient (peers stop the factor's).
     """
-    return 1 - cut_share
+    return 1 - _cut_share(ops.faded_log(log_p, gamma), ops.faded_log(log_probs, gamma), gamma)
 
 
 def _share(given, row):
     return given / row.sum(1, keepdim=True)
+
+
+def _cut_share(given, row, gamma=0.0):
+    """The share of n_y = f_y - F in Σ_k n_k, for f = (1-p)^γ log p cut at F, its value at p_min."""
+    floor = (1 - NNCE_P_MIN) ** gamma * math.log(NNCE_P_MIN)
+    return _share(F.relu(given - floor), F.relu(row - floor))
 
 
 @row_loss(
@@ -358,12 +337,10 @@ def _share(given, row):
 )
 def anl_ce(log_p, log_probs, alpha=5.0, beta=5.0):
     """Active negative loss α NCE + β NNCE; its δ ‖θ‖₁ is the training recipe's. Sums to α + β(K - 1)."""
-    floor = math.log(NNCE_P_MIN)
-    negative = 1 - _share(F.relu(log_p - floor), F.relu(log_probs - floor))
-    return alpha * _share(log_p, log_probs) + beta * negative
+    return alpha * _share(log_p, log_probs) + beta * (1 - _cut_share(log_p, log_probs))
 
 
-@focal_row_loss(
+@row_loss(
     alpha="[0, inf)",
     beta="[0, inf)",
     gamma="[0, inf)",
@@ -375,9 +352,10 @@ def anl_ce(log_p, log_probs, alpha=5.0, beta=5.0):
     latex=r"\alpha L_\mathrm{NFL}+\beta L_\mathrm{NNFL}",
     weight=r"\alpha w_\mathrm{NFL}+\beta w_\mathrm{NNFL}",
 )
-def anl_fl(focal_share, cut_share, alpha=5.0, beta=5.0, gamma=0.5):
+def anl_fl(log_p, log_probs, alpha=5.0, beta=5.0, gamma=0.5):
     """Active negative loss α NFL + β NNFL; its δ ‖θ‖₁ is the training recipe's. Sums to α + β(K - 1)."""
-    return alpha * focal_share + beta * (1 - cut_share)
+    given, row = ops.faded_log(log_p, gamma), ops.faded_log(log_probs, gamma)
+    return alpha * _share(given, row) + beta * (1 - _cut_share(given, row, gamma))
 
 
 @row_loss(

@@ -149,72 +149,6 @@ class _Faded(torch.autograd.Function):
         return None if grad is None else slope * grad, None
 
 
-class _FocalShares(torch.autograd.Function):
-    """focal_shares from the logits in one step. It goes over the rows a third less often than the definition
-    does, for one exponential serves log p, p, and the gradient; the rest is as in _Faded. Here 1 - p of the
-    row is good to 1e-7 absolute: enough for a sum over classes, and much faster than expm1."""
-
-    @staticmethod
-    def forward(logits, targets, gamma, floor):
-        log_probs = logits - logits.amax(1, keepdim=True)
-        p = (log_probs * math.log2(math.e)).exp2_()
-        sums = p.sum(1, keepdim=True)
-        log_probs.sub_(sums.log())
-        p.div_(sums)
-        log_p = log_probs.gather(1, targets)
-        given, given_slope = _Faded.forward(log_p, gamma)
-        r = torch.add(p.new_ones(()), p, alpha=torch.finfo(p.dtype).eps - 1, out=p)  # 1 - (1 - eps) p > 0
-        slope = r.rsqrt().mul_(r) if gamma == 0.5 else r**gamma  # sqrt takes twice as long
-        value = log_probs.mul_(slope)
-        slope.add_(value, alpha=gamma).addcdiv_(value, r, value=-gamma)
-        total = value.sum(1, keepdim=True)
-        # Off the CPU the question would stop the queue.
-        if value.is_cpu and len(value) and value.amin() > floor:
-            above, rest = slope.detach(), total - value.shape[1] * floor
-        else:
-            above = _where_above(slope, value, floor)
-            rest = value.clamp_min_(floor).sub_(floor).sum(1, keepdim=True)
-        cut = (given - floor).clamp_min_(0).div_(rest)
-        return given / total, cut, log_p, total, rest, given_slope, r, slope, above
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        *_, ctx.gamma, ctx.floor = inputs
-        ctx.mark_non_differentiable(*output[3:])
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*inputs[:2], *output)
-
-    @staticmethod
-    def backward(ctx, *grads):
-        logits, targets, share, cut, _, total, rest, given_slope, r, slope, above = ctx.saved_tensors
-        some = next((grad for grad in grads if grad is not None), total)  # batched where gradients are
-        grads = [torch.zeros_like(some) if grad is None else grad for grad in grads[:3]]
-        if torch.is_grad_enabled():
-            definition = functools.partial(_shares, targets=targets, gamma=ctx.gamma, floor=ctx.floor)
-            return *torch.func.vjp(definition, logits)[1](tuple(grads)), None, None, None
-        a, b = grads[0] / total, grads[1] / rest
-        given_grad = (a + b * (cut > 0)).mul_(given_slope).add_(grads[2])
-        grad = (slope * a.mul_(share).neg_()).addcmul_(above, b.mul_(cut).neg_())
-        grad.scatter_add_(1, targets, given_grad)
-        inward = grad.sum(1, keepdim=True)
-        return grad.sub_(inward).addcmul_(r, inward), None, None, None  # grad - p inward
-
-    @staticmethod
-    def vmap(info, in_dims, logits, targets, gamma, floor):
-        """Every row stands alone up to rounding, so a stack of batches is one long batch."""
-        stacks = [
-            x.unsqueeze(0).expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)
-            for x, dim in zip((logits, targets), in_dims, strict=False)
-        ]
-        flat = _FocalShares.apply(*(stack.flatten(0, 1) for stack in stacks), gamma, floor)
-        return tuple(x.unflatten(0, stacks[0].shape[:2]) for x in flat), (0,) * len(flat)
-
-
-def _where_above(x, value, floor):
-    """x where value > floor, else 0; many times faster than torch.where on a CPU."""
-    return torch.ops.aten.threshold_backward(x, value, floor)
-
-
 def _faded_slope(log_p, gamma):
     """The gradient again, differentiable; below eps any finite r will do, for what it meets is r squared."""
     r = (-torch.expm1(log_p)).clamp_min(torch.finfo(log_p.dtype).eps)
@@ -224,25 +158,6 @@ def _faded_slope(log_p, gamma):
 def faded_log(log_p, gamma):
     """(1-p)^γ log p: focal loss but for the sign; log p fades out as p -> 1."""
     return _Faded.apply(log_p, gamma)[0] if isinstance(log_p, Tensor) else (1 - exp(log_p)) ** gamma * log_p
-
-
-def focal_shares(log_p, log_probs, gamma, floor):
-    """f_y / Σ_k f_k and n_y / Σ_k n_k, n = max(f, floor) - floor, of f = (1-p)^γ log p; shapes as log_p's."""
-    given, row = faded_log(log_p, gamma), faded_log(log_probs, gamma)
-    above, rest = torch.relu(given - floor), torch.relu(row - floor)
-    return given / row.sum(1, keepdim=True), above / rest.sum(1, keepdim=True)
-
-
-def _shares(logits, targets, gamma, floor):
-    log_probs = torch.log_softmax(logits, 1)
-    log_p = log_probs.gather(1, targets)
-    return *focal_shares(log_p, log_probs, gamma, floor), log_p
-
-
-def focal_shares_of(logits, targets, gamma, floor):
-    """focal_shares for logits (N, K) and targets (N,), and log p_y, each (N,); several times faster."""
-    found = _FocalShares.apply(logits, targets.unsqueeze(1), gamma, floor)[:3]
-    return tuple(each.squeeze(1) for each in found)
 
 
 class _TaylorLog(torch.autograd.Function):

@@ -9,26 +9,47 @@ from robust_lib import bench, data, losses, models
 from robust_lib.__main__ import main
 
 
-def test_ratios_cover_the_registry_with_the_right_limits():
+def few(pictures, count):
+    parts = {name: getattr(pictures, name)[:count] for name in ("images", "labels", "index")}
+    return replace(pictures, **parts)
+
+
+def test_ratios_are_seconds_over_those_of_cross_entropy(monkeypatch):
+    clock = iter(range(10**6))  # an epoch takes one tick with cross entropy, k with the k-th loss
+    order = ["warm up"] + ["ce", *losses.names()] * 2 * len(bench.SETTINGS)
+    trained = []
+
+    def fit(model, images, labels, loss, recipe, **options):
+        assert torch.get_num_threads() == 1
+        trained.append((loss.name if hasattr(loss, "name") else "peer", recipe.batch_size))
+        for _ in range(losses.names().index(trained[-1][0]) if len(trained) > 1 else 0):
+            next(clock)
+
     threads = torch.get_num_threads()
-    ratios = bench.loss_ratios(batch=8, classes=3, rounds=1)
-    assert list(ratios) == losses.names()
-    assert all(ratio > 0 for ratio, _ in ratios.values())
-    assert {name: ratios[name][1] for name in ("gce", "nce", "peer")} == {"gce": 1.5, "nce": 3.0, "peer": 3.0}
+    monkeypatch.setattr(bench.time, "process_time", lambda: next(clock))
+    monkeypatch.setattr(bench.training, "fit", fit)
+    ratios = bench.loss_ratios(few(data.load("mnist", "train"), 64), rounds=2)
     assert torch.get_num_threads() == threads
+    assert len(trained) == len(order)
+    assert list(ratios) == [("hs_mnist", 64), ("hs_mnist", 128), ("small_cnn", 64), ("small_cnn", 128)]
+    for column in ratios.values():
+        assert column == {name: k + 1 for k, name in enumerate(losses.names())}
 
 
-def test_the_table_marks_what_is_over_its_limit():
-    text = bench.table({"fast": (1.2, 1.5), "slow": (3.25, 3.0)})
-    assert text.splitlines()[1] == "fast               1.20    1.5"
-    assert text.splitlines()[2] == "slow               3.25    3.0  over"
+def test_the_table_marks_what_is_over_the_limit():
+    lines = bench.table({("a", 64): {"fast": 1.2, "slow": 1.51}, ("b", 1): {"fast": 1.5, "slow": 1}})
+    assert [line.split() for line in lines.splitlines()] == [
+        ["loss", "a", "64", "b", "1"],
+        ["fast", "1.20", "1.50"],
+        ["slow", "1.51", "1.00", "over"],
+    ]
 
 
 def test_the_command_prints_one_line_a_loss(monkeypatch):
-    monkeypatch.setattr(bench, "loss_ratios", lambda: {"gce": (1.0, 1.5)})
+    monkeypatch.setattr(bench, "loss_ratios", lambda pictures: {("a", len(pictures.labels)): {"gce": 1.0}})
     result = CliRunner().invoke(main, ["bench", "losses"])
     assert result.exit_code == 0
-    assert "gce                1.00    1.5" in result.output
+    assert result.output.split() == ["loss", "a", "1024", "gce", "1.00"]
 
 
 def test_the_textbooks_network_is_the_same_function():
@@ -43,8 +64,7 @@ def test_the_textbooks_network_is_the_same_function():
 
 def test_training_is_compared_with_the_plain_loop_on_real_images():
     pictures, test = (data.load("mnist", split) for split in ("train", "test"))
-    few = [replace(part, images=part.images[:256], labels=part.labels[:256]) for part in (pictures, test)]
-    rates = bench.training_rates(*few, "small_cnn", epochs=4, seeds=1)
+    rates = bench.training_rates(few(pictures, 256), few(test, 256), "small_cnn", epochs=4, seeds=1)
     assert list(rates) == ["plain loop", "fit", "fit bf16"]
     for row in rates.values():
         assert row["rate"] > 0

@@ -1,6 +1,9 @@
 """The loss algebra: golden values by other routes, limits, identities, extremes, wrong inputs."""
 
+import copy
+import io
 import math
+import pickle
 
 import mpmath
 import numpy as np
@@ -282,3 +285,65 @@ def test_wrong_input_is_named(call, message):
 def test_only_losses_add_to_losses():
     with pytest.raises(TypeError, match="only losses add to losses, got 3"):
         losses.ce() + 3
+
+
+# --- copies, and classes that are masked --------------------------------------------------------------
+
+COMPOUNDS = [
+    0.3 * losses.nce() + 0.7 * losses.mae(),
+    losses.mae().scaled(tau=2.6, classes=10),
+    losses.gce(q=0.3).symmetrized(),
+    losses.piecewise_zero(c=0.05).delayed(1),
+    losses.blurry(gamma=0.2, stop_gradient=True).unit_max(),
+]
+
+
+@pytest.mark.parametrize("loss", [losses.get(name) for name in losses.names()] + COMPOUNDS, ids=repr)
+def test_losses_can_be_pickled_and_copied(loss):
+    draw = torch.Generator().manual_seed(0)
+    logits, targets = torch.randn(6, 5, generator=draw), torch.randint(5, (6,), generator=draw)
+
+    def values(one):
+        torch.manual_seed(0)  # peer loss draws
+        return one.at_epoch(3)(logits, targets, reduction="none")
+
+    saved = io.BytesIO()
+    torch.save(torch.nn.ModuleDict({"head": Head(loss)}), saved)
+    saved.seek(0)
+    loaded = torch.load(saved, weights_only=False)["head"].loss
+    for twin in (pickle.loads(pickle.dumps(loss)), copy.deepcopy(loss), loaded):
+        assert repr(twin) == repr(loss)
+        assert torch.equal(values(twin), values(loss))
+
+
+class Head(torch.nn.Module):
+    """A module that holds its loss, as Lightning's do."""
+
+    def __init__(self, loss):
+        super().__init__()
+        self.loss = loss
+
+
+@pytest.mark.parametrize("loss", [losses.get(name) for name in losses.names()] + COMPOUNDS, ids=repr)
+def test_masked_classes_are_no_obstacle_or_an_error(loss):
+    loss = loss.at_epoch(3)
+    logits = torch.tensor([[0.5, -0.2, 1.0], [0.1, 0.3, -math.inf]], requires_grad=True)
+    targets = torch.tensor([2, 0])
+    if loss.sees in ("row", "batch"):
+        with pytest.raises(
+            ValueError, match=r"logits must be finite for .* sees all classes, got -inf in row 1"
+        ):
+            loss(logits, targets)
+        return
+    values = loss(logits, targets, reduction="none")
+    values.sum().backward()
+    two = logits.detach()[1:, :2].requires_grad_()  # as if the class were not there
+    alone = loss(two, targets[1:], reduction="none")
+    alone.sum().backward()
+    torch.testing.assert_close(values[1:], alone)
+    torch.testing.assert_close(logits.grad[1], torch.cat([two.grad[0], torch.zeros(1)]))
+
+
+def test_a_network_that_diverges_is_not_taken_for_a_masked_one():
+    for row in ([math.inf, 0.0, -math.inf], [-math.inf] * 3, [math.nan, -math.inf, 0.0]):
+        assert not torch.isfinite(losses.nce()(torch.tensor([row]), torch.tensor([0])))

@@ -283,33 +283,6 @@ def test_limits_and_equalities(one, other, tolerance):
     same(one, other, tolerance)
 
 
-@pytest.mark.parametrize("gamma", [0.5, 2.0])
-@pytest.mark.parametrize("size", [1.0, 30.0], ids=["nothing cut", "p below p_min"])
-def test_focal_rows_in_one_step_are_their_definition(size, gamma):
-    """Value and gradient, alone, stacked by vmap, and on an empty batch."""
-    loss = losses.anl_fl(alpha=2.0, beta=3.0, gamma=gamma)
-    draw = torch.Generator().manual_seed(0)
-    logits = (size * torch.randn(3, 8, 5, generator=draw, dtype=torch.float64)).requires_grad_()
-    targets = torch.randint(5, (3, 8), generator=draw)
-
-    def by_definition(logits, targets):
-        log_probs = torch.log_softmax(logits, 1)
-        return loss.of(log_probs.gather(1, targets.unsqueeze(1)), log_probs).squeeze(1)
-
-    assert bool((torch.log_softmax(logits, 2) < math.log(1e-7)).any()) == (size == 30)
-    results = []
-    for values in (by_definition, loss.values):
-        each = torch.stack([values(logits[m], targets[m]) for m in range(3)])
-        stacked = torch.func.vmap(values)(logits, targets)
-        swapped = torch.func.vmap(values, in_dims=(1, None))(logits.movedim(0, 1), targets[0])
-        first = torch.func.vmap(torch.func.grad(lambda s, y, v=values: v(s, y).sum()))(logits, targets)
-        (gradient,) = torch.autograd.grad(each.square().sum(), logits)
-        results.append([each, stacked, swapped, first, gradient])
-        assert values(logits[0, :0], targets[0, :0]).shape == (0,)
-    for defined, fast in zip(*results, strict=True):
-        torch.testing.assert_close(fast, defined, rtol=1e-9, atol=1e-12)
-
-
 @pytest.mark.parametrize("name", ["nfl", "nnfl", "anl_fl"])
 def test_focal_rows_take_many_gradients_at_once(name):
     logits, targets = random_batch()
