@@ -31,14 +31,23 @@ def _pairs(context: click.Context, option: click.Parameter, texts: tuple[str, ..
 @click.option("-p", "given", multiple=True, metavar="NAME=VALUE", callback=_pairs, help="Set a parameter.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="build/course")
 @click.option("--in-place", is_flag=True, help="Also store outputs in notebooks/ and figures in figures/.")
-def course(only: tuple[str, ...], profile: str, given: dict[str, str], out: Path, in_place: bool) -> None:
+@click.option(
+    "--shake", is_flag=True, help="Several SEEDs, plain and rich kernels: which claims always hold?"
+)
+@click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many, for --shake.")
+def course(only, profile: str, given: dict[str, str], out: Path, in_place: bool, shake: bool, seeds: int):
     """Run the notebooks headless, check their claims, and write pages to browse."""
     from robust_lib import course as runner
+    from robust_lib import shake as shaker
 
+    if shake and (in_place or profile != "quick" or "SEED" in given):
+        raise click.UsageError("--shake goes with --only, -p and --seeds alone, and chooses SEED itself")
     try:
         rows = runner.plan(runner.NOTEBOOKS, only, given, profile, in_place)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    if shake:
+        sys.exit(shaker.run(rows, seeds, out / "shake"))
     sys.exit(runner.run(rows, profile, out, in_place))
 
 

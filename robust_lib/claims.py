@@ -5,8 +5,11 @@ requires but no measured value, so the text is the same on every machine where a
 ``claims.table()`` shows the measured values, in a cell whose text nobody compares.
 """
 
+import json
 import math
-from dataclasses import dataclass
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 METADATA_KEY = "robust_lib.claims"  # where report() leaves its counts, in the metadata of its output
 
@@ -80,9 +83,14 @@ class Claims:
         return pd.DataFrame(rows, columns=["claim", "measured", "required", "result"])
 
     def report(self) -> None:
-        """Show every claim with PASS or FAIL; AssertionError when one failed, or when there are none."""
+        """Show every claim with PASS or FAIL; AssertionError when one failed, or when there are none.
+
+        Where the runner names a file in $ROBUST_CLAIMS, the claims with their measured values go there too.
+        """
         from IPython.display import display
 
+        if os.environ.get("ROBUST_CLAIMS"):
+            Path(os.environ["ROBUST_CLAIMS"]).write_text(json.dumps([asdict(c) for c in self._claims]))
         display(_Report(self._claims))
         failed = [c for c in self._claims if not c.passed]
         if not self._claims:

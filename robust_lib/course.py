@@ -316,7 +316,7 @@ def execute(source: Path, target: Path, values: dict, figures: Path, cell_second
     papermill_engines.register(_Engine.name, _Engine)
     search_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     try:
-        with _environment(ROBUST_FIGURES=str(figures), ROBUST_HEADLESS="1", PYTHONPATH=search_path):
+        with environment(ROBUST_FIGURES=str(figures), ROBUST_HEADLESS="1", PYTHONPATH=search_path):
             papermill.execute_notebook(
                 str(source),
                 str(target),
@@ -353,18 +353,22 @@ def _last_started(target: Path) -> str:
 
 
 @contextlib.contextmanager
-def _environment(**variables: str):
-    """Set environment variables, which the kernel inherits, and restore them."""
+def environment(**variables: str | None):
+    """Set environment variables, which the kernel inherits, and restore them; None takes one away."""
     before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+    _set_environment(variables)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        _set_environment(before)
+
+
+def _set_environment(variables: dict[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 class _ThisPython(AsyncKernelManager):

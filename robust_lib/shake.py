@@ -1,0 +1,107 @@
+"""The same chapters under other seeds and other kernels of the processor: which claims hold in every run?
+
+A claim is about an experiment, not about one run of it. `run` executes each notebook for several SEEDs, with
+the plainest and with the richest kernels that the processor has, and counts how often each claim held.
+"""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import click
+
+from robust_lib import course
+
+# None: the variable is taken away, so that torch and oneDNN choose the best that the processor has.
+KERNELS = {
+    "plain": {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"},
+    "rich": {"ATEN_CPU_CAPABILITY": None, "ONEDNN_MAX_CPU_ISA": None},
+}
+
+
+def run(rows: list[course.Row], seeds: int, out: Path) -> int:
+    """Runs the planned notebooks for SEED 0 … seeds - 1 with both kinds of kernels. Prints for each claim in
+    how many runs it held, and the range that was measured. 0: all held; 1: one did not, or a run failed.
+
+    What has run is kept in `out` and not run again while notebook and library stay as they are, so a stopped
+    run goes on where it was.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    failed = False
+    for row in rows:
+        click.echo(f"{row.path.stem}: {row.error}" if row.error else f"{row.path.stem}: started")
+        runs = {}
+        for seed in range(0 if row.error else seeds):
+            for kernels in KERNELS:
+                runs[f"SEED {seed}, {kernels}"] = _run_one(row, seed, kernels, out)
+        click.echo(table(runs))
+        failed |= bool(row.error) or any("error" in one or not _held(one) for one in runs.values())
+    return int(failed)
+
+
+def _held(one: dict) -> bool:
+    return all(claim["passed"] for claim in one["claims"])
+
+
+def _run_one(row: course.Row, seed: int, kernels: str, out: Path) -> dict:
+    """{"claims": […]} of one run, and "error" where a cell other than the claims' failed."""
+    stem = f"{row.path.stem}-{seed}-{kernels}"
+    found, target = (out / f"{stem}{ending}" for ending in (".json", ".ipynb"))
+    key = _key(row.path)
+    if found.exists() and (kept := json.loads(found.read_text(encoding="utf-8")))["key"] == key:
+        return kept
+    claims = out / f"{stem}.claims"
+    claims.unlink(missing_ok=True)
+    variables = {"ROBUST_CLAIMS": str(claims), **KERNELS[kernels]}
+    result = {"key": key, "claims": []}
+    try:
+        with course.environment(**variables):
+            values = row.values | {"SEED": seed}
+            course.execute(row.path, target, values, out / "figures" / stem, course.CELL_SECONDS["quick"])
+    except course.NotebookError as error:
+        result["error"] = str(error)
+    shutil.rmtree(out / "figures" / stem, ignore_errors=True)
+    if claims.exists():  # then the only cell that can have failed is the claims' own
+        result["claims"] = json.loads(claims.read_text(encoding="utf-8"))
+        result.pop("error", None)
+    found.write_text(json.dumps(result), encoding="utf-8")
+    return result
+
+
+def _key(notebook: Path) -> str:
+    """A hash of the notebook's cells and of the library: while it is the same, a run need not be repeated."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for cell in course.code_cells(course.read(notebook)):
+        digest.update(cell.source.encode())
+    for module in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(module.read_bytes())
+    return digest.hexdigest()
+
+
+def table(runs: dict[str, dict]) -> str:
+    """A line per claim: runs in which it held, of all; the range measured; what is required. Runs that failed
+    before their claims are named below."""
+    names = dict.fromkeys(claim["name"] for one in runs.values() for claim in one["claims"])
+    lines = []
+    for name in names:
+        made = [claim for one in runs.values() for claim in one["claims"] if claim["name"] == name]
+        held = sum(claim["passed"] for claim in made)
+        mark = "" if held == len(runs) else "  <-- " + ", ".join(_misses(runs, name))
+        required = made[0]["required"]
+        lines.append(f"  {held:2}/{len(runs)}  {name}: {_range(made)}, required {required}{mark}")
+    lines += [f"  {run} failed: {one['error']}" for run, one in runs.items() if "error" in one]
+    return "\n".join(lines)
+
+
+def _misses(runs: dict[str, dict], name: str) -> list[str]:
+    held = {run for run, one in runs.items() for c in one["claims"] if c["name"] == name and c["passed"]}
+    return [run for run in runs if run not in held]
+
+
+def _range(made: list[dict]) -> str:
+    values = [claim["measured"] for claim in made]
+    low, high = min(values), max(values)
+    if isinstance(low, bool):
+        return str(low) if low == high else "differs"
+    return f"{low:.4g}" if low == high else f"{low:.4g} … {high:.4g}"
