@@ -80,6 +80,8 @@ RECIPES = {
     "quick": Recipe(epochs=12, batch_size=64),
     # HS A.1: Adam "without additional tuning", ten epochs; batch size not stated.
     "hs-mnist": Recipe(epochs=10),
+    # Another reading of the same: a public development code of these losses has this size and this rate.
+    "hs-mnist-devcode": Recipe(epochs=10, lr=1e-4, batch_size=64),
     # HS A.1, for CIFAR-10; on CIFAR-100 step_factor is 0.2. Batch size not stated.
     "hs-cifar": Recipe(epochs=10, lr=1e-4, schedule="step"),
     # HS §5 for AUM; batch size and schedule, not stated there, are those of the AUM authors' own runs.

@@ -382,7 +382,10 @@ def test_sweeps_list_distinct_trials_and_small_ones_can_run(name):
     sweep = SWEEPS[name]
     listed = sweep.trials("paper", seeds=2)
     assert len(listed) == 2 * len(sweep.trials("paper", seeds=1)) == len({t.key for t in listed})
-    assert [t.seed for t in listed] == sorted(t.seed for t in listed)
+    cells = {}
+    for trial in listed:
+        cells.setdefault(dataclasses.replace(trial, seed=0).key, []).append(trial.seed)
+    assert set(map(tuple, cells.values())) == {(0, 1)}
     lacks = {reason for trial in listed for reason in obstacles(trial)}
     assert lacks <= {"no files of cifar-n", "no files of label-errors"}
     small = sweep.trials("small")
@@ -422,6 +425,39 @@ def test_grids_hold_every_value_that_the_paper_reports(name):
     value = {"focal": 2.0, "anl_fl": 0.5}
     wanted = {(c.rate, loss_of[c.loss], c.value or value.get(loss_of[c.loss])) for c in cells}
     assert wanted - have == set()
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def test_what_the_paper_prints_runs_before_its_grid(name):
+    sweep = SWEEPS["hs-table1-" + name.removesuffix("_mnist")]
+    listed = sweep.trials("paper")
+    cells = [c for c in reported.table("HS Table 1") if c.data == name]
+    best = {(c.rate, c.parameter): c.value for c in cells if c.parameter}
+
+    def is_printed(trial):
+        params = dict(trial.params)
+        if trial.loss == "blurry":
+            return params["gamma"] == best[trial.rate, "gamma"]
+        return trial.loss != "piecewise_zero" or params["c"] == best[trial.rate, "c"]
+
+    for seed in (0, 1):
+        block = listed[32 * seed : 32 * seed + 32]  # seven losses, Blurry with both gradients, four rates
+        assert {trial.seed for trial in block} == {seed}
+        assert all(map(is_printed, block))
+    assert len({trial.key for trial in listed}) == len(listed) == 20 * 4 * len(experiments._grid(name))
+    assert [trial.seed for trial in listed[64:]] == sorted(trial.seed for trial in listed[64:])
+
+
+def test_both_readings_of_the_recipe_differ_as_stated():
+    ours, theirs = (training.RECIPES[name] for name in experiments.RECIPES)
+    assert (ours.batch_size, ours.lr, ours.epochs) == (128, 1e-3, 10)
+    assert (theirs.batch_size, theirs.lr, theirs.epochs) == (64, 1e-4, 10)
+    assert len(SWEEPS["recipe"].trials()) == 2 * 2 * 4
+    runs = SWEEPS["blurry-gradient"].trials()
+    assert len(runs) == 2**6
+    assert {(t.delay, dict(t.params)["stop_gradient"]) for t in runs} == {
+        (d, s) for d in (0, 1) for s in (False, True)
+    }
 
 
 def test_cv_tables_have_every_reported_cell():
