@@ -1,0 +1,103 @@
+"""Features of any number format: rows that are finite, brought to one scale that no single row can set."""
+
+import os
+
+import numpy as np
+import torch
+
+TRIMMED = 0.005  # share of the values at each end of a feature that its mean and deviation do not see
+FARTHEST = 10.0  # deviations beyond which a feature's values are clipped
+UNLIKE = 100  # the largest deviation of a feature over the median one from which they count as of many units
+BLOCK = 1 << 23  # values that are worked on at a time
+
+
+def load(features) -> np.ndarray:
+    """The array, from a file not yet read into memory. ValueError if it is no (N, D) of numbers."""
+    if isinstance(features, str | os.PathLike):
+        try:
+            features = np.load(features, mmap_mode="r", allow_pickle=False)
+        except Exception as error:  # zip, header and pickle errors alike
+            raise ValueError(f"features cannot be read from {features}: {error}") from None
+        if isinstance(features, np.lib.npyio.NpzFile):
+            raise ValueError(f"features must be an .npy file, got a pack of {', '.join(features.files)}")
+    if isinstance(features, torch.Tensor):
+        features = features.detach().cpu()
+        features = (features.float() if features.dtype == torch.bfloat16 else features).numpy()
+    features = np.asarray(features)
+    if features.ndim != 2 or features.dtype.kind not in "buif" or not features.size:
+        raise ValueError(f"features must be numbers (N, D), got {features.dtype} {features.shape}")
+    return features
+
+
+def finite(features: np.ndarray) -> np.ndarray:
+    """Which rows hold neither NaN nor infinity, bool (N,)."""
+    step = max(1, BLOCK // features.shape[1])
+    return np.concatenate([np.isfinite(features[k : k + step]).all(1) for k in range(0, len(features), step)])
+
+
+def standardised(features: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """(float32 (rows, D), notes, bool (rows,): which are clipped) of the given rows of features (N, D).
+
+    Each feature is centred, and all are divided by one deviation, so that large ones stay large. Each is
+    divided by its own where the largest is more than UNLIKE times the median one, as in a table of metres and
+    dollars. Values farther than FARTHEST of a feature's own deviations are clipped. In float64 until the end.
+    ValueError where no feature varies.
+    """
+    width = max(16, BLOCK // len(rows))
+    starts = range(0, features.shape[1], width)
+    whole = len(rows) == len(features) and (rows == np.arange(len(rows))).all()
+
+    def block(k: int) -> np.ndarray:
+        part = features[:, k : k + width]
+        return (part if whole else part[rows]).astype(np.float64)
+
+    precision = float(np.finfo(features.dtype if features.dtype.kind == "f" else np.float64).eps)
+    moments = [_moments(block(k), precision) for k in starts]
+    centres, own = (np.concatenate(parts, axis=-1) for parts in zip(*moments, strict=True))
+    varied = own > 0
+    if not varied.any():
+        raise ValueError("features must differ between samples, got the same values in every row")
+    alike = own.max() <= UNLIKE * np.median(own[varied])
+    share = own / own.max() / np.sqrt(np.mean((own[varied] / own.max()) ** 2)) if alike else varied * 1.0
+    result, far = np.empty((len(rows), features.shape[1]), dtype=np.float32), np.zeros(len(rows), dtype=bool)
+    for k in starts:
+        part = slice(k, k + width)
+        with np.errstate(over="ignore"):  # what becomes infinite is clipped
+            values = (block(k) - centres[0, part] - centres[1, part]) / np.where(varied, own, np.inf)[part]
+        far |= (np.abs(values) > FARTHEST).any(1)
+        result[:, part] = values.clip(-FARTHEST, FARTHEST) * share[part]
+    by = "all divided by one deviation" if alike else f"divided by their own deviations, {UNLIKE}-fold apart"
+    notes, constant = [f"features are centred and {by}"], int((~varied).sum())
+    if constant:
+        notes.append(f"{constant:,} of {len(varied):,} features are constant and say nothing")
+    return result, notes, far
+
+
+def _moments(values: np.ndarray, precision: float) -> tuple[np.ndarray, np.ndarray]:
+    """Of the columns of (N, D): (median, mean of the rest) (2, D), and the deviation (D,), 0 where constant.
+
+    The smallest and the largest 0.5 % of a column, at least one value each, are not seen, so that no single
+    row sets the scale; where what remains does not vary, all are seen.
+    """
+    ordered = np.sort(values, axis=0)
+    cut = min(int(np.ceil(TRIMMED * len(values))), (len(values) - 1) // 2)
+    centre, deviation = _deviation(ordered[cut : len(values) - cut], precision)
+    rare = deviation == 0
+    if rare.any():
+        centre[:, rare], deviation[rare] = _deviation(ordered[:, rare], precision)
+    return centre, deviation
+
+
+def _deviation(ordered: np.ndarray, precision: float) -> tuple[np.ndarray, np.ndarray]:
+    """As _moments, of sorted columns, all of whose values are seen.
+
+    The median goes first: numbers that differ in their last digits are subtracted without an error.
+    """
+    median = ordered[len(ordered) // 2]
+    largest = np.maximum(np.abs(ordered[0]), np.abs(ordered[-1]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        rest = ordered - median
+        span = np.maximum(rest[-1], -rest[0])
+        unit = rest / np.where(span > 0, span, 1)  # so that no square overflows
+        mean, deviation = unit.mean(0) * span, unit.std(0) * span
+    return np.stack([median, mean]), np.where(deviation > precision * largest, deviation, 0)

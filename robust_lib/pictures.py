@@ -1,0 +1,191 @@
+"""Pictures of any kind as 8 bits: files and arrays of every depth, upright, and on one scale.
+
+Values of 8 bits stay as they are. Deeper ones are scaled by the range that all pictures of a set share.
+"""
+
+import hashlib
+import io
+import os
+import warnings
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+NATURAL = (1, 255, 65535)  # the tops of scales that need no remark, if the values fill more than half of one
+PNG = b"\x89PNG\r\n\x1a\n"
+SLICE = 1 << 24  # values of an array that are worked on at a time
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The range of values that becomes 0 … 255; values outside are clipped."""
+
+    low: float
+    high: float
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """uint8, of the shape of the values; those of uint8 on their own scale come back as they are."""
+        if values.dtype == np.uint8 and (self.low, self.high) == (0, 255):
+            return values
+        factor = 255 / ((self.high - self.low) or 1)
+        return ((values.astype(np.float64) - self.low) * factor).round().clip(0, 255).astype(np.uint8)
+
+
+def common_scale(lows: Sequence[float], highs: Sequence[float]) -> tuple[Scale, str]:
+    """The scale of a set of pictures, and a remark on it or "".
+
+    lows and highs: the least and largest value of each picture, all finite. A picture that reaches more than
+    twice as far as 99 % of the others (but at least one) does not stretch the scale: it is clipped.
+    """
+    lows, highs = np.asarray(lows, dtype=np.float64), np.asarray(highs, dtype=np.float64)
+    low, high = np.quantile(lows, 0.01, method="higher"), np.quantile(highs, 0.99, method="lower")
+    span = high - low
+    if span <= 0 or highs.max() <= high + span:
+        high = highs.max()
+    if span <= 0 or lows.min() >= low - span:
+        low = lows.min()
+    clipped = int(((lows < low) | (highs > high)).sum())
+    remark = f"; {clipped:,} beyond that, clipped" if clipped else ""
+    for top in NATURAL:
+        if low >= 0 and high <= top and (high > top / 2 or low == high):
+            return Scale(0, top), remark and f"pixels of 0 … {top}{remark}"
+    return Scale(float(low), float(high)), f"pixels of {low:g} … {high:g}: scaled to 0 … 255{remark}"
+
+
+def extremes(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the largest value of each of N arrays; NaN and infinity come through."""
+    step = max(1, SLICE // max(1, images[:1].size))
+    parts = [images[k : k + step].reshape(len(images[k : k + step]), -1) for k in range(0, len(images), step)]
+    return np.concatenate([part.min(1) for part in parts]), np.concatenate([part.max(1) for part in parts])
+
+
+def scaled(images: np.ndarray, scale: Scale) -> np.ndarray:
+    """uint8 of the same shape, a slice at a time; the array itself where nothing changes."""
+    if images.dtype == np.uint8 and (scale.low, scale.high) == (0, 255):
+        return images
+    result = np.empty(images.shape, dtype=np.uint8)
+    step = max(1, SLICE // max(1, images[:1].size))
+    for k in range(0, len(images), step):
+        values = images[k : k + step].astype(np.float64)
+        result[k : k + step] = scale(np.where(np.isfinite(values), values, 0))
+    return result
+
+
+def is_deep(picture) -> bool:
+    """Whether a PIL image holds integers of more than 8 bits, or floats."""
+    return picture.mode.startswith(("I", "F"))
+
+
+def load(file, near: int | None = None):
+    """The PIL image, upright, its pixels loaded.
+
+    near: JPEGs may be decoded at a fraction of their size, not below so many pixels a side (faster). Metadata
+    never cost the picture: what of a PNG is no pixel is left out where it cannot be read. Raises whatever the
+    decoder raises.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PIL's remarks on damaged metadata: the pixels are what counts
+        try:
+            return _upright(file, near)
+        except Exception:
+            pixels = _without_metadata(Path(file).read_bytes())
+            if pixels is None:
+                raise
+            return _upright(io.BytesIO(pixels), near)
+
+
+def _upright(file, near: int | None):
+    from PIL import Image, ImageOps
+
+    with Image.open(file) as opened:
+        if near:
+            opened.draft(None, (near, near))
+        opened.load()
+        try:
+            return ImageOps.exif_transpose(opened)
+        except Exception:  # EXIF that cannot be read: the picture as it lies
+            return opened.copy()
+
+
+def _without_metadata(data: bytes) -> bytes | None:
+    """A PNG's pixels, palette, transparency and orientation only; None for other files."""
+    if not data.startswith(PNG):
+        return None
+    kept, start = [PNG], len(PNG)
+    while start < len(data):
+        end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+        name, body = data[start + 4 : start + 8], data[start + 4 : end - 4]
+        whole = zlib.crc32(body) == int.from_bytes(data[end - 4 : end], "big")
+        if name[:1].isupper() or (name in (b"tRNS", b"eXIf") and whole):  # a capital: needed for the pixels
+            kept.append(data[start:end])
+        start = end
+    return b"".join(kept)
+
+
+def survey(file) -> tuple[tuple[int, int], tuple[str, float, float] | None]:
+    """Width and height, and for a deep picture "integers" or "floats" and its least and largest value.
+
+    Only the header is read otherwise. ValueError for NaN and infinity.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(file) as opened:
+            size, deep = opened.size, is_deep(opened)
+    except Exception:  # metadata before the pixels, or no picture at all
+        picture = load(file)
+        size, deep = picture.size, is_deep(picture)
+    if not deep:
+        return size, None
+    picture = load(file)
+    values = np.asarray(picture)
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite([low, high]).all():
+        raise ValueError("its pixels hold NaN or infinity")
+    return size, (depth(picture), low, high)
+
+
+def depth(picture) -> str:
+    """The kind of a deep picture's values."""
+    return "floats" if picture.mode == "F" else "integers"
+
+
+def as_8_bits(picture, scales: dict[str, Scale] | None = None):
+    """A PIL image of mode L or RGB, on white where it is transparent.
+
+    scales: by `depth`, for deep pictures; without one, a picture's own range is taken.
+    """
+    from PIL import Image
+
+    if is_deep(picture):
+        values = np.asarray(picture)
+        own = (scales or {}).get(depth(picture)) or common_scale([values.min()], [values.max()])[0]
+        return Image.fromarray(own(values))
+    mode = "L" if picture.mode in ("1", "L", "LA", "La") else "RGB"
+    if "A" in picture.mode or "transparency" in picture.info:
+        back = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(back, picture.convert("RGBA"))
+    return picture.convert(mode)
+
+
+def fingerprint(picture) -> bytes:
+    """md5 of size and all pixels, as they are stored, of an array or a PIL image."""
+    if not isinstance(picture, np.ndarray):
+        picture = np.asarray(picture if is_deep(picture) else picture.convert("RGBA"))
+    digest = hashlib.md5(repr(picture.shape).encode(), usedforsecurity=False)
+    digest.update(np.ascontiguousarray(picture))
+    return digest.digest()
+
+
+def reason(error: Exception) -> str:
+    """Why a picture cannot be read, in a few words."""
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):  # its message is the path
+        return "no image, or of a kind that PIL does not know"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return " ".join(str(error).split())[:120] or type(error).__name__
