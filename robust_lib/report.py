@@ -16,6 +16,7 @@ TEMPLATE = Path(__file__).with_name("report.html")
 TILE, COLUMNS, PER_SHEET = 96, 8, 48  # a sheet of thumbnails holds a page of the unfiltered ranking
 MOST_THUMBNAILS = 20_000  # of the most suspicious; about 3 kB each
 MOST_PROBLEMS = 500  # on the page; the CSV has all
+FONT = "DejaVu Sans"  # matplotlib brings it
 MOST_NAMES = 40  # classes up to which the figure writes their names, and half of it the counts
 
 
@@ -24,6 +25,11 @@ def as_csv(header: list[str], rows) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([header, *rows])
     return text.getvalue()
+
+
+def rehearse(classes) -> None:
+    """Draws the figure with these classes and no counts: what cannot be drawn is to fail before training."""
+    _matrix_figure(np.zeros((len(classes),) * 2, dtype=np.int64), classes)
 
 
 def write(found) -> None:
@@ -53,8 +59,34 @@ def _long(counts: np.ndarray, classes) -> list[list]:
 
 
 def _matrix_figure(counts: np.ndarray, classes) -> dict[str, bytes]:
-    """Heat map of each row's shares, the diagonal white, as PNG and SVG; the same run, the same bytes."""
+    """Heat map of each row's shares, the diagonal white, as PNG and SVG; the same run, the same bytes.
+
+    Names are plain text ($ is a dollar); one whose characters the font lacks is drawn as in `_tick`.
+    """
     import matplotlib
+
+    plain = {"text.parse_math": False, "text.usetex": False, "font.family": FONT}  # whatever the reader's are
+    pictures = {}
+    with matplotlib.rc_context({"svg.hashsalt": "robust-losses-course"} | plain):
+        figure = _draw_matrix(counts, classes)
+        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, dpi=100, metadata=metadata)
+            pictures[kind] = buffer.getvalue()
+    return pictures
+
+
+def _tick(k: int, name: str) -> str:
+    """A class as the figure writes it: its name, shortened, or #k where the font lacks a character of it."""
+    from matplotlib import font_manager
+
+    known = font_manager.get_font(font_manager.findfont(FONT)).get_charmap()
+    if not all(ord(character) in known for character in name):
+        return f"#{k}"
+    return name if len(name) <= 18 else name[:17] + "…"
+
+
+def _draw_matrix(counts: np.ndarray, classes):
     from matplotlib.figure import Figure
 
     share = 100 * counts / counts.sum(1, keepdims=True).clip(1)
@@ -69,7 +101,7 @@ def _matrix_figure(counts: np.ndarray, classes) -> dict[str, bytes]:
         xlabel="suggested label", ylabel="given label", title="flagged samples, and their share of the row"
     )
     if k <= MOST_NAMES:
-        names = [name if len(name) <= 18 else name[:17] + "…" for name in classes]
+        names = [_tick(k, name) for k, name in enumerate(classes)]
         axes.set_xticks(range(k), names, rotation=90)
         axes.set_yticks(range(k), names)
     if k <= MOST_NAMES // 2:
@@ -78,13 +110,7 @@ def _matrix_figure(counts: np.ndarray, classes) -> dict[str, bytes]:
             axes.text(
                 j, i, counts[i, j], ha="center", va="center", fontsize=8, color="white" if dark else "black"
             )
-    pictures = {}
-    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-        buffer = io.BytesIO()
-        with matplotlib.rc_context({"svg.hashsalt": "robust-losses-course", "text.parse_math": False}):
-            figure.savefig(buffer, format=kind, dpi=100, metadata=metadata)
-        pictures[kind] = buffer.getvalue()
-    return pictures
+    return figure
 
 
 def _write_thumbnails(data: OwnData, ranking: np.ndarray, folder: Path) -> int:
@@ -130,6 +156,9 @@ def _page(found, counts: np.ndarray, thumbnails: int) -> dict:
         "summary": found.summary,
         "matrix": f"Heat map of {off.sum():,} flagged samples, given label by suggested label; its numbers "
         "are in noise_matrix.csv.",
+        "legend": [
+            [mark, name] for k, name in enumerate(data.classes) if (mark := _tick(k, name)) == f"#{k}"
+        ],
         "confusions": [[i, j, int(off[i, j])] for i, j in pairs],
         "problems": [[p.path, p.problem] for p in data.problems[:MOST_PROBLEMS]],
         "problem_count": len(data.problems),
@@ -149,14 +178,15 @@ def _page(found, counts: np.ndarray, thumbnails: int) -> dict:
 
 
 def _links(data: OwnData, out: Path, order: np.ndarray) -> tuple[str | None, dict[int, str]]:
-    """Where the page finds the originals: base + path, but for the ranks in the dict."""
+    """Where the page finds the originals: base + path, but for the ranks in the dict; "" is nowhere."""
     if data.files is None:
         return None, {}
     here, root = out.resolve(), data.source if data.source.is_dir() else data.source.parent
     base = quote(os.fsencode(os.path.relpath(root.resolve(), here))) + "/"
     links = {}
     for rank, n in enumerate(order.tolist()):
-        link = base + quote(os.fsencode(os.path.relpath(data.files[n], root)))
+        file = data.files[n]
+        link = "" if file is None else base + quote(os.fsencode(os.path.relpath(file, root)))
         if link != base + quote(data.paths[n], safe="/!~*'()"):
             links[rank] = link
     return base, links

@@ -1,8 +1,9 @@
 """The figures of chapter 14 draw what they are given."""
 
 import numpy as np
+import torch
 
-from robust_lib.figures import own_data
+from robust_lib.figures import detection, own_data
 from tests.drawn import lines
 
 
@@ -29,3 +30,11 @@ def test_one_way_errors_draw_both_shares():
     ax = own_data.one_way_errors([0.1, 0.9], [0.8, 0.0], [0.1, 1.0]).axes[0]
     assert lines(ax)["wrong labels"].tolist() == [[0.1, 0.9], [0.8, 0.0]]
     assert lines(ax)["right labels"][1].tolist() == [0.1, 1.0]
+
+
+def test_names_of_classes_are_plain_text():
+    names = ["$\\bad$", "$5-$10", "a_b"]
+    detection.counts_matrix(np.eye(3, k=1, dtype=int), names, "counts").canvas.draw()
+    fig = detection.contact_sheet(torch.zeros(3, 1, 4, 4, dtype=torch.uint8), names, [True] * 3, columns=3)
+    fig.canvas.draw()
+    assert [ax.get_title() for ax in fig.axes] == names

@@ -139,6 +139,39 @@ def test_many_classes_and_no_flags_can_be_drawn():
     assert pictures["png"].startswith(b"\x89PNG")
 
 
+NAMES = ["$\\bad$", "$5-$10", "a_b^c{", "猫", "🐈", "Käse", "עברית", "x" * 30, "#"]
+
+
+def test_names_of_every_kind_are_drawn_as_plain_text(monkeypatch):
+    """Warnings are errors: a glyph that the font lacks would warn."""
+    import matplotlib
+
+    monkeypatch.setitem(matplotlib.rcParams, "text.usetex", True)
+    pictures = draw(np.eye(len(NAMES), k=1, dtype=int), NAMES)
+    assert pictures["png"].startswith(b"\x89PNG")
+    ticks = [report._tick(k, name) for k, name in enumerate(NAMES)]
+    assert ticks[:3] == NAMES[:3]
+    assert ticks[3:6] == ["#3", "#4", "Käse"]
+    assert ticks[7:] == ["x" * 17 + "…", "#"]
+    figure = report._draw_matrix(np.eye(3, dtype=int), ["猫", "b", "c"])
+    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["#0", "b", "c"]
+
+
+def test_the_page_says_which_number_is_which_class(found):
+    object.__setattr__(found.data, "classes", ("猫", "dog"))
+    report.write(found)
+    assert page(found)[1]["legend"] == [["#0", "猫"]]
+
+
+def test_samples_without_a_picture_have_no_link(found):
+    found.data.files[4] = None
+    report.write(found)
+    text, data = page(found)
+    rank = found.ranking.tolist().index(4)
+    assert data["links"][str(rank)] == ""
+    assert "if (picture && href)" in text
+
+
 def test_pictures_that_cannot_be_shown_leave_the_page_whole(found, monkeypatch):
     found.data.files[3].write_bytes(b"")
     monkeypatch.setattr(report, "MOST_THUMBNAILS", 50)

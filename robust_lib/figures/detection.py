@@ -1,5 +1,6 @@
 """Finding label errors: chapters 10 to 14."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
@@ -10,11 +11,12 @@ def counts_matrix(counts: np.ndarray, classes: list[str], title: str):
     """A matrix of counts, given label (row) by guessed true label (column), diagonal left white."""
     fig, axes = panels(1, 1, width=4.6, height=4.0)
     diagonal = np.eye(len(classes), dtype=bool)
-    sns.heatmap(
-        counts, mask=diagonal, annot=True, fmt="d", cmap="cividis", square=True, ax=axes[0, 0],
-        xticklabels=classes, yticklabels=classes, annot_kws={"fontsize": 7},
-        cbar_kws={"label": "images"},
-    )  # fmt: skip
+    with plt.rc_context({"text.parse_math": False}):  # in a class's name $ is a dollar
+        sns.heatmap(
+            counts, mask=diagonal, annot=True, fmt="d", cmap="cividis", square=True, ax=axes[0, 0],
+            xticklabels=classes, yticklabels=classes, annot_kws={"fontsize": 7},
+            cbar_kws={"label": "images"},
+        )  # fmt: skip
     axes[0, 0].set(title=title, xlabel="guessed true label", ylabel="given label")
     return fig
 
@@ -52,5 +54,5 @@ def contact_sheet(images, captions: list[str], correct, columns: int = 10):
         for spine in ax.spines.values():
             spine.set(visible=True, color=CLEAN if right else NOISY, linewidth=2)
             spine.set_linestyle("-" if right else "--")
-        ax.set_title(caption, fontsize=7)
+        ax.set_title(caption, fontsize=7, parse_math=False)
     return fig
