@@ -1,5 +1,6 @@
 """The command line: ``python -m robust_lib COMMAND``. Commands import what they need when they run."""
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -163,25 +164,41 @@ def sweep(name, show, scale, where, results, **options) -> None:
     show_default=True,
     help="Confident Learning, area under the margin, or what both flag, ranked by the latter.",
 )
-@click.option("--epochs", type=click.IntRange(1), help="[default: 8 for images, 10 for features]")
+@click.option("--epochs", type=click.IntRange(1), help="[default: 8; for features 10 or more, 600 steps]")
 @click.option("--device", default="auto", show_default=True, help="cpu, or cuda (not tested there yet).")
 @click.option(
     "--features",
     type=click.Path(exists=True, dir_okay=False),
     help="Embeddings to train a small head on, in place of the images: an .npy of shape (N, D), rows in the "
-    "order of SOURCE (a folder: sorted by class, then path). Worth having for photographs.",
+    "order of SOURCE. Worth having for photographs.",
 )
+@click.option(
+    "--paths",
+    help="Which row of the features is which image of a folder: sorted (by class, then path), imagefolder "
+    "(torchvision's order), or a file of one path a line, as --list prints. Needed where orders differ.",
+)
+@click.option(
+    "--missing",
+    multiple=True,
+    metavar="WORD",
+    help="What means 'no label' in a CSV or .npz (repeatable), in place of nan, none, null, ? and, if it is "
+    "the only negative number, -1.",
+)
+@click.option("--list", "list_only", is_flag=True, help="Print the paths of SOURCE, one a line, and stop.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="[default: find-NAME, here]")
-def find(source: Path, out: Path | None, **options) -> None:
+def find(source: Path, out: Path | None, missing: tuple[str, ...], list_only: bool, **options) -> None:
     """Find wrong labels in your own data and write a page to look at them.
 
     SOURCE is a folder with one sub-folder of images per class, a CSV with columns path and label, or an .npz
     with labels and images or features. It is never written to. If stopped, the same command goes on.
     """
-    from robust_lib import find
+    from robust_lib import find, own_data
 
     try:
-        find.find(source, out, **options)
+        if list_only:
+            click.get_binary_stream("stdout").write(os.fsencode(own_data.list_paths(source)))
+        else:
+            find.find(source, out, missing=missing or None, **options)
     except (ValueError, RuntimeError, OSError) as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:

@@ -6,11 +6,15 @@
 Every fold and threshold run is stored as it ends, so that the same call goes on where one was stopped.
 """
 
+import functools
+import hashlib
 import io
 import json
 import math
 import platform
+import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -40,8 +44,12 @@ LOSSES = {
 DETECTORS = ("cl", "aum", "both")
 FOLDS, THRESHOLD_RUNS = 5, 2
 LITTLE = 0.5  # agreement out of sample below which the flags are mostly the networks' own mistakes
+OF_THE_REST = 0.25  # and the share of what the largest class leaves open that the networks must get right
 IMAGES = training.Recipe(epochs=8, batch_size=64)
-FEATURES = training.Recipe(epochs=10, batch_size=256)
+FEATURES = training.Recipe(
+    epochs=10, batch_size=64
+)  # at least; few samples get more epochs, to FEATURE_STEPS
+FEATURE_STEPS = 600
 HOW_TO_READ = {
     "cl": "cl: label quality by Confident Learning, 0 … 1; the lower, the more suspicious.",
     "aum": "aum: area under the margin above the threshold samples' 99th percentile; flagged below 0.",
@@ -123,15 +131,15 @@ class Job:
         """The k-th fold of training.cross_validate: probabilities of the samples it does not train on."""
         own, train, held = training.split(self.labels, FOLDS, self.seed)[k]
         run = self._train(own, self.inputs[train], self.labels[train], self.classes)
-        return {"held": held.numpy(), "probs": self._probs(run.model, self.inputs[held]), "state": run.state}
+        return self._evidence(run.state, held=held.numpy(), probs=self._probs(run.model, self.inputs[held]))
 
     def threshold_run(self, r: int) -> dict[str, np.ndarray]:
         """The r-th of detectors.threshold_runs, and the network's probabilities of the real classes."""
         given, mask = aum.threshold_samples(self.labels, self.classes, self.seed, run=r)
         recorder = Recorder("train")
         run = self._train(2 * self.seed + r, self.inputs, given, self.classes + 1, recorder)
-        evidence = {"margins": recorder.margin.numpy(), "mask": mask.numpy()}
-        return evidence | {"probs": self._probs(run.model, self.inputs), "state": run.state}
+        probs = self._probs(run.model, self.inputs)
+        return self._evidence(run.state, margins=recorder.margin.numpy(), mask=mask.numpy(), probs=probs)
 
     def seconds_per_sample(self) -> float:
         """Of one epoch, measured on a few batches."""
@@ -148,10 +156,14 @@ class Job:
         else:
             model = models.build(self.network, self.inputs, outputs, seed)
         extra = {"recorders": recorders, "seed": seed, "device": self.device, "progress": self.progress}
-        run = training.fit(model, inputs, labels, self.loss, self.recipe, **extra)
-        if run.state == "diverged":
-            raise ValueError(f"training with {self.loss} diverged: take another loss, such as ce")
-        return run
+        return training.fit(model, inputs, labels, self.loss, self.recipe, **extra)
+
+    def _evidence(self, state: str, **arrays: np.ndarray) -> dict[str, np.ndarray]:
+        """The arrays of a part. ValueError if they are not finite: no detector could use them."""
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            other = "gce" if str(self.loss) == str(LOSSES["ce"]) else "ce"
+            raise ValueError(f"training with {self.loss} {state}: take another loss, such as {other}")
+        return arrays | {"state": state}
 
     def _probs(self, model: nn.Module, inputs: Tensor) -> np.ndarray:
         logits = training.predict(model, inputs.to(training.pick_device(self.device)))
@@ -167,16 +179,21 @@ def find(
     epochs: int | None = None,
     device: str = "auto",
     features=None,
+    paths=None,
+    missing=None,
     seed: int = 0,
     progress: bool | None = None,
 ) -> Findings:
     """Searches a data set for wrong labels and writes what it finds to the folder `out`.
 
-    source, features: as own_data.read. out: by default find-NAME in the working directory; holds ranked.csv,
-    index.html, noise_matrix.csv, .png and .svg, problems.csv, run.json and parts/, from which the same call
-    goes on after an interruption. loss: one of LOSSES or a loss. detector: "cl" (Confident Learning, five
-    folds), "aum" (two threshold runs), or "both". progress: as training.fit. Never writes to the input.
-    Raises ValueError for unknown names, an input that cannot be used, or an `out` that is something else.
+    source, features, paths, missing: as own_data.read. out: by default find-NAME in the working directory;
+    holds ranked.csv, index.html, noise_matrix.csv, .png and .svg, problems.csv, run.json and parts/, from
+    which the same call goes on after an interruption. loss: one of LOSSES or a loss. detector: "cl"
+    (Confident Learning, five folds), "aum" (two threshold runs), or "both". epochs: by default 8 for images,
+    and for features as many as FEATURE_STEPS batches take, but at least 10. progress: as training.fit. Never
+    writes to the input.
+    Raises ValueError for unknown names, an input that cannot be used, an `out` that is something else, or a
+    training whose outputs are not finite.
     """
     began = time.perf_counter()
     if detector not in DETECTORS or (isinstance(loss, str) and loss not in LOSSES):
@@ -185,21 +202,33 @@ def find(
             f"got {detector!r} and {loss!r}"
         )
     out = _check_out(out, Path(source))
-    data = own_data.read(source, features, least=FOLDS)
-    (out / "parts").mkdir(parents=True, exist_ok=True)
+    data = own_data.read(source, features, least=FOLDS, paths=paths, missing=missing)
+    report.rehearse(data.classes)  # what cannot be drawn fails now rather than after hours of training
     job = _job(data, LOSSES[loss] if isinstance(loss, str) else loss, epochs, seed, device, progress)
     settings = _settings(job, data)
+    out.mkdir(parents=True, exist_ok=True)
     _write_run(out, data, settings, detector, status="unfinished")
+    (out / "parts").mkdir(exist_ok=True)
     summary = [_data_line(data), *data.notes, _job_line(job, detector)]
-    print(*summary, sep="\n")
+    _say(*summary)
     evidence = _evidence(job, out / "parts", settings, detector)
     found = _findings(data, out, evidence, summary)
     report.write(found)
     _write_run(
         out, data, settings, detector, status="finished", seconds=round(time.perf_counter() - began, 1)
     )
-    print(*found.summary[len(summary) :], f"look at {out / 'index.html'}", sep="\n")
+    _say(*found.summary[len(summary) :], f"look at {out / 'index.html'}")
     return found
+
+
+def _say(*lines: str) -> None:
+    """Prints lines, with ? for what a narrow terminal lacks; a terminal that is gone does not end the run."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    for line in lines:
+        try:
+            print(line.encode(encoding, "replace").decode(encoding), flush=True)
+        except (OSError, ValueError):  # a closed pipe, a closed file
+            return
 
 
 def _check_out(out, source: Path) -> Path:
@@ -211,26 +240,52 @@ def _check_out(out, source: Path) -> Path:
     out = Path(out)
     if real in (out.resolve(), *out.resolve().parents):
         raise ValueError(f"out must not be inside the input, got {out}")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        try:
-            before = json.loads((out / "run.json").read_text(encoding="utf-8"))["source"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise ValueError(f"out must be a new folder or one of an earlier run, got {out}") from None
+    if out.exists() and not (out.is_dir() and _is_begun(out)):
+        before = _source_of(out)
+        if before is None:
+            raise ValueError(f"out must be a new folder or one of an earlier run, got {out}")
         if before != own_data.shown(real):
             raise ValueError(f"out must be a new folder, got {out}, which holds the results for {before}")
     return out
 
 
+def _is_begun(out: Path) -> bool:
+    """Whether a folder holds nothing, or only what a run leaves that is stopped before its first record."""
+    inside = [path.name for path in (out / "parts").glob("*")]
+    names = {path.name for path in out.iterdir() if not path.name.lstrip(".").startswith("run.json")}
+    return _source_of(out) is None and names <= {"parts"} and all(".npz" in name for name in inside)
+
+
+def _source_of(out: Path) -> str | None:
+    """The source of an earlier run into this folder, if its run.json can be read."""
+    try:
+        return str(json.loads((out / "run.json").read_text(encoding="utf-8"))["source"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _job(data: OwnData, loss, epochs: int | None, seed: int, device: str, progress) -> Job:
-    network, recipe = ("stride_cnn", IMAGES) if data.features is None else ("mlp", FEATURES)
+    if data.features is None:
+        network, recipe, inputs = "stride_cnn", IMAGES, _standardised(data.images)
+    else:
+        network, recipe, inputs = "mlp", _feature_recipe(len(data.labels)), data.features
     recipe = replace(recipe, epochs=recipe.epochs if epochs is None else epochs)
-    inputs = data.images.float().div_(255) if data.features is None else data.features.clone()
-    # Per channel, or per feature; in place, as it may be large.
-    others = [d for d in range(inputs.ndim) if d != 1]
-    inputs.sub_(inputs.mean(others, keepdim=True)).div_(inputs.std(others, keepdim=True).clamp(min=1e-6))
     labels = torch.from_numpy(data.labels)
     device = str(training.pick_device(device))
     return Job(inputs, labels, len(data.classes), network, loss, recipe, seed, device, progress)
+
+
+def _standardised(images: Tensor) -> Tensor:
+    """Mean 0 and deviation 1 for each channel; in place, as they may be large."""
+    inputs = images.float().div_(255)
+    inputs.sub_(inputs.mean((0, 2, 3), keepdim=True))
+    return inputs.div_(inputs.std((0, 2, 3), keepdim=True).clamp(min=1e-6))
+
+
+def _feature_recipe(samples: int) -> training.Recipe:
+    """A head needs a number of steps: few samples are seen in more epochs."""
+    batches = math.ceil(samples / FEATURES.batch_size)
+    return replace(FEATURES, epochs=max(FEATURES.epochs, math.ceil(FEATURE_STEPS / batches)))
 
 
 def _settings(job: Job, data: OwnData) -> dict:
@@ -243,8 +298,18 @@ def _settings(job: Job, data: OwnData) -> dict:
         "seed": job.seed,
         "folds": FOLDS,
         "device": job.device,
-        "torch": version("torch"),
+        "library_md5": _code(),
+        **{package: version(package) for package in ("torch", "numpy", "scikit-learn")},
     }
+
+
+@functools.cache
+def _code() -> str:
+    """md5 of this package's modules: evidence made by another version of them is not mixed with ours."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _evidence(job: Job, folder: Path, settings: dict, detector: str) -> dict[str, dict[str, np.ndarray]]:
@@ -255,12 +320,12 @@ def _evidence(job: Job, folder: Path, settings: dict, detector: str) -> dict[str
         share = (FOLDS - 1) / FOLDS
         epochs = sum(share if name.startswith("fold") else 1 for name in missing) * job.recipe.epochs
         seconds = job.seconds_per_sample() * len(job.labels) * epochs
-        print(f"{len(missing)} of {len(parts)} parts to train, about {_duration(seconds)}")
+        _say(f"{len(missing)} of {len(parts)} parts to train, about {_duration(seconds)}")
     for name in missing:
         start = time.perf_counter()
         evidence[name] = parts[name]()
         _store(folder, name, key, evidence[name])
-        print(f"{name}: {_duration(time.perf_counter() - start)}", flush=True)
+        _say(f"{name}: {_duration(time.perf_counter() - start)}")
     return evidence
 
 
@@ -297,33 +362,36 @@ def _findings(data: OwnData, out: Path, evidence: dict, summary: list[str]) -> F
     others = probs.copy()
     others[np.arange(len(labels)), labels] = -1
     suggested = np.where(flagged, others.argmax(1), probs.argmax(1))
-    collapsed = sum(str(part["state"]) == "collapsed" for part in evidence.values())
-    verdict = _verdict(detections, flagged, collapsed, len(evidence))
+    verdict = _verdict(detections, flagged, [str(part["state"]) for part in evidence.values()])
     if folds:
-        verdict.insert(0, _agreement_line((probs.argmax(1) == labels).mean()))
+        verdict.insert(0, _agreement_line(probs, labels))
     return Findings(data, out, detections, flagged, ranking, suggested, probs, summary + verdict)
 
 
-def _verdict(
-    detections: dict[str, Detection], flagged: np.ndarray, collapsed: int, trainings: int
-) -> list[str]:
-    """The lines that say what was found, and how to read the scores."""
+def _verdict(detections: dict[str, Detection], flagged: np.ndarray, states: list[str]) -> list[str]:
+    """The lines that say what was found, and how to read the scores. states: how each training ended."""
     each = ", ".join(f"{name} flags {found.flagged.sum():,}" for name, found in detections.items())
     share = f"{100 * flagged.mean():.1f} %"
     lines = [f"{flagged.sum():,} of {len(flagged):,} labels are flagged, {share}"]
     if len(detections) > 1:
         lines[0] += f": both detectors agree on them ({each}); the ranking is that of aum"
-    if collapsed:
+    failed = Counter(state for state in states if state != "learning")
+    if failed:
+        ended = ", ".join(f"{count} {state}" for state, count in sorted(failed.items()))
         lines.append(
-            f"{collapsed} of {trainings} trainings ended with one class for everything: do not trust the "
-            "scores, try another loss (ce) or more epochs"
+            f"{failed.total()} of {len(states)} trainings failed ({ended}): do not trust the scores, try "
+            "another loss (ce) or more epochs"
         )
     return lines + [HOW_TO_READ[name] for name in detections]
 
 
-def _agreement_line(agreement: float) -> str:
-    line = f"out of sample, the networks give {100 * agreement:.0f} % of the samples their given label"
-    if agreement >= LITTLE:
+def _agreement_line(probs: np.ndarray, labels: np.ndarray) -> str:
+    agreement, largest = (probs.argmax(1) == labels).mean(), np.bincount(labels).max() / len(labels)
+    line = (
+        f"out of sample, the networks give {100 * agreement:.0f} % of the samples their given label; always "
+        f"naming the largest class would give {100 * largest:.0f} %"
+    )
+    if agreement >= max(LITTLE, largest + OF_THE_REST * (1 - largest)):
         return line
     return line + ": they learned little, trust the top of the ranking rather than the flags"
 

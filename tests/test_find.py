@@ -1,5 +1,6 @@
 """find: the evidence is the library's own, planted errors come out on top, and a killed run goes on."""
 
+import io
 import json
 import os
 import signal
@@ -14,8 +15,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
 
-from robust_lib import __main__, detectors, find, losses, models, noise, report, training
+from robust_lib import __main__, confident, detectors, find, losses, models, noise, records, report, training
 from tests.test_own_data import save, snapshot
 
 
@@ -223,11 +225,135 @@ def test_what_cannot_be_done_is_said(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(find, "IMAGES", replace(find.IMAGES, lr=1e30))
     with pytest.raises(ValueError, match="training with ce\\(\\) diverged: take another loss"):
         run(source, tmp_path / "out", loss=losses.ce())
-    monkeypatch.undo()
-    monkeypatch.setattr(report, "write", lambda found: None)
-    monkeypatch.setattr(training, "COLLAPSE_SHARE", 0.15)  # no class has so many labels
-    run(source, tmp_path / "out", detector="cl")
-    assert "trainings ended with one class for everything" in capsys.readouterr().out
+
+
+def test_failed_trainings_are_named():
+    flagged = np.array([True, False])
+    only = {"cl": detectors.Detection(flagged, np.zeros(2))}
+    text = "\n".join(find._verdict(only, flagged, ["learning", "lost", "odd", "lost"]))
+    assert "3 of 4 trainings failed (2 lost, 1 odd): do not trust the scores" in text
+    assert "failed" not in "\n".join(find._verdict(only, flagged, ["learning"] * 4))
+
+
+@pytest.mark.parametrize(
+    ("counts", "right", "learned"),
+    [([990, 10], 990, False), ([990, 10], 997, True), ([500, 500], 610, False), ([100] * 10, 700, True)]
+    + [([100] * 10, 450, False)],
+)
+def test_agreement_is_compared_with_the_largest_class(counts, right, learned):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    guess = labels.copy()
+    guess[right:] = (labels[right:] + 1) % len(counts)
+    line = find._agreement_line(np.eye(len(counts))[guess], labels)
+    assert f"give {right / 10:.0f} % of the samples" in line
+    assert f"the largest class would give {max(counts) / 10:.0f} %" in line
+    assert ("they learned little" not in line) == learned
+
+
+def test_parts_of_another_version_are_made_anew(tmp_path, monkeypatch, capsys):
+    source, _ = digits(tmp_path / "digits.npz")
+    run(source, tmp_path / "out", detector="aum", epochs=1)
+    capsys.readouterr()
+    monkeypatch.setattr(find, "_code", lambda: "of another version")
+    run(source, tmp_path / "out", detector="aum", epochs=1)
+    assert len(trained(capsys)) == 2
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["library_md5"] == "of another version"
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_disk_that_was_full_at_the_start_costs_nothing(tmp_path, monkeypatch, left):
+    source, _ = digits(tmp_path / "digits.npz")
+    written, write = [], records.atomically
+
+    def full(path, content):
+        written.append(path)
+        if len(written) > left:
+            path.with_name(path.name + ".partial").write_bytes(b"{")
+            raise OSError(28, "No space left on device")
+        write(path, content)
+
+    monkeypatch.setattr(records, "atomically", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(source, tmp_path / "out", detector="aum", epochs=1)
+    monkeypatch.setattr(records, "atomically", write)
+    run(source, tmp_path / "out", detector="aum", epochs=1)
+    assert (tmp_path / "out" / "index.html").exists()
+
+
+def test_only_folders_of_a_run_count_as_begun(tmp_path):
+    for names, begun in (
+        ([], True),
+        (["parts/fold-1-of-5.npz"], True),
+        (["parts/fold-1-of-5.npz.partial", "run.json.partial"], True),
+        (["parts/mine.txt"], False),
+        (["run.sh"], False),
+        (["index.html"], False),
+    ):
+        out = tmp_path / f"{len(names)}-{begun}-{''.join(names).replace('/', '-')}"
+        out.mkdir()
+        for name in names:
+            (out / name).parent.mkdir(exist_ok=True)
+            (out / name).write_bytes(b"")
+        assert find._is_begun(out) == begun, names
+
+
+def test_what_cannot_be_drawn_fails_before_training(tmp_path, monkeypatch):
+    source, _ = digits(tmp_path / "digits.npz")
+
+    def cannot(*_):
+        raise RuntimeError("no such glyph")
+
+    monkeypatch.setattr(report, "_matrix_figure", cannot)
+    monkeypatch.setattr(training, "fit", lambda *_, **__: pytest.fail("trained first"))
+    with pytest.raises(RuntimeError, match="no such glyph"):
+        run(source, tmp_path / "out")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_narrow_terminal_gets_what_it_can_write(monkeypatch, encoding):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict")
+    monkeypatch.setattr(sys, "stdout", stream)
+    find._say("32 × 32 … 猫", "look")
+    assert stream.buffer.getvalue().decode(encoding).split("\n")[1] == "look"
+    assert b"32 " in stream.buffer.getvalue()
+
+
+def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path, monkeypatch):
+    source, _ = digits(tmp_path / "digits.npz")
+
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(sys, "stdout", Gone())
+    run(source, tmp_path / "out", detector="aum", epochs=1)
+    assert (tmp_path / "out" / "index.html").exists()
+
+
+def test_few_features_get_enough_steps():
+    for samples in (10, 300, 1000, 3000, 5000, 1_000_000):
+        recipe = find._feature_recipe(samples)
+        batches = -(-samples // recipe.batch_size)
+        assert recipe.epochs * batches >= 600
+        assert recipe.epochs >= 10
+        assert recipe.epochs == 10 or recipe.epochs * batches < 600 + batches
+
+
+@pytest.mark.parametrize("factor", [1, 1e-8, 1e40])
+def test_features_rank_no_worse_than_logistic_regression(tmp_path, factor):
+    rng = np.random.default_rng(0)
+    true = np.arange(240) % 4
+    flips = noise.corrupt(true, noise.uniform(4, 0.1), seed=0)
+    features = (6 * np.eye(4)[true] @ rng.normal(size=(4, 20)) + rng.normal(size=(240, 20))) * factor
+    features[7] = 1e8 * factor
+    np.savez(tmp_path / "f.npz", features=features, labels=flips.labels)
+    found = find.find(tmp_path / "f.npz", tmp_path / "out", device="cpu", progress=False)
+    wrong, probs = flips.mask.numpy(), np.zeros((240, 4))
+    for _, train, held in training.split(flips.labels, 5, 0):
+        peer = LogisticRegression(max_iter=1000).fit(found.data.features[train], flips.labels[train])
+        probs[held] = peer.predict_proba(found.data.features[held])
+    order = confident.rank(flips.labels, probs).argsort()
+    assert wrong[found.ranking[:15]].mean() >= max(0.9, wrong[order[:15]].mean())
 
 
 def test_the_command(tmp_path, monkeypatch):
@@ -248,3 +374,26 @@ def test_the_command(tmp_path, monkeypatch):
     stopped = CliRunner().invoke(__main__.main, [*command, "--loss", "ce"])
     assert stopped.exit_code == 1
     assert "stopped; the same command goes on from here" in stopped.output
+
+
+def test_the_command_lists_the_order_of_features(tmp_path):
+    for seed, name in enumerate(("cat/b.png", "cat/old/a.png", "cat/z.png", "dog/1.png")):
+        save(tmp_path / "pets" / name, seed)
+    done = CliRunner().invoke(__main__.main, ["find", str(tmp_path / "pets"), "--list"])
+    assert done.output.splitlines() == ["cat/b.png", "cat/old/a.png", "cat/z.png", "dog/1.png"]
+    np.save(tmp_path / "f.npy", np.eye(4))
+    command = [
+        "find",
+        str(tmp_path / "pets"),
+        "--out",
+        str(tmp_path / "out"),
+        "--features",
+        str(tmp_path / "f.npy"),
+    ]
+    refused = CliRunner().invoke(__main__.main, command)
+    assert refused.exit_code == 1
+    assert "say which by paths" in refused.output
+    taken = CliRunner().invoke(__main__.main, [*command, "--paths", "sorted", "--missing", "x"])
+    assert (
+        "at least two classes are needed" in taken.output
+    )  # the order is accepted; four samples are too few
