@@ -221,8 +221,11 @@ def _entries(root: Path) -> tuple[list[Path], list[Path]]:
         entries = sorted(root.iterdir())
     except OSError as error:
         raise ValueError(f"{root} cannot be listed: {error.strerror}") from None
-    folders = [entry for entry in entries if os.path.isdir(entry)]
-    return [entry for entry in entries if entry not in set(folders)], folders
+    are_folders = [os.path.isdir(entry) for entry in entries]
+    files, folders = (
+        [e for e, is_one in zip(entries, are_folders, strict=True) if is_one == k] for k in (0, 1)
+    )
+    return files, folders
 
 
 def _below(folder: Path, root: Path, odd: list[tuple[Path, str]]) -> Iterator[tuple[str, str]]:
@@ -388,8 +391,11 @@ def _take_pixels(listing: _Listing, images: np.ndarray, needed: bool) -> None:
     wrong = images.dtype.kind not in "buif" or images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,))
     if wrong or not all(images.shape[1:]):
         allowed = "numbers (N, H, W), or (N, H, W, C) or (N, C, H, W) with C = 1 or 3"
-        raise ValueError(f"images must be {allowed}, got {images.dtype} {images.shape}")
-    if not len(images):
+        message = f"images must be {allowed}, got {images.dtype} {images.shape}"
+        if needed:
+            raise ValueError(message)
+        listing.notes.append(f"no pictures are shown: {message}")
+    if wrong or not images.size:
         return
     lows, highs = pictures.extremes(images)
     finite = np.isfinite(lows) & np.isfinite(highs)
@@ -657,14 +663,17 @@ class _Twins:
 
     def __init__(self, listing: _Listing):
         self.listing, self.copies = listing, []
-        self.small: dict[bytes, list[int]] = {}  # first position that looks so when it is small
-        self.full: dict[bytes, dict[str, int]] = {}  # then, by all pixels, the first position of each label
+        self.small: dict[bytes, int] = {}  # the first position that looks so when it is small
+        self.full: dict[bytes, dict[str, int]] = {}  # by all pixels, the first position of each label
+        self.compared: set[int] = set()
 
     def add(self, n: int, small: np.ndarray) -> None:
-        alike = self.small.setdefault(pictures.fingerprint(small), [])
-        alike.append(n)
-        for m in alike[-2:] if len(alike) == 2 else alike[-1:] if len(alike) > 2 else ():
-            self._compare(m)
+        """All pixels are looked at only where two pictures look the same when they are small."""
+        first = self.small.setdefault(pictures.fingerprint(small), n)
+        for one in (first, n) if first != n else ():
+            if one not in self.compared:
+                self.compared.add(one)
+                self._compare(one)
 
     def _compare(self, n: int) -> None:
         listing = self.listing

@@ -445,6 +445,9 @@ def test_arrays_that_are_not_needed_are_not_read(tmp_path):
     assert data.picture(0) is None
     assert said(data, "no pictures are shown: images in")
     fails("features in .*a.npz cannot be read: Object arrays", tmp_path / "a.npz")
+    np.savez(tmp_path / "a.npz", labels=[0, 1] * 3, images=np.zeros((6, 4, 4, 4)))
+    fails("images must be numbers", tmp_path / "a.npz")
+    assert said(own_data.read(tmp_path / "a.npz", np.eye(6)), "no pictures are shown: images must be numbers")
     np.savez(tmp_path / "a.npz", labels=odd, images=GREY)
     fails("labels in .*a.npz cannot be read: Object arrays", tmp_path / "a.npz")
 
