@@ -196,7 +196,7 @@ def find(source: Path, out: Path | None, missing: tuple[str, ...], list_only: bo
 
     try:
         if list_only:
-            click.get_binary_stream("stdout").write(os.fsencode(own_data.list_paths(source)))
+            click.echo(os.fsencode(own_data.list_paths(source)), nl=False)
         else:
             find.find(source, out, missing=missing or None, **options)
     except (ValueError, RuntimeError, OSError) as error:
