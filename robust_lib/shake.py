@@ -18,6 +18,7 @@ KERNELS = {
     "plain": {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"},
     "rich": {"ATEN_CPU_CAPABILITY": None, "ONEDNN_MAX_CPU_ISA": None},
 }
+CELL_SECONDS = 3600  # plain kernels take several times as long
 
 
 def run(rows: list[course.Row], seeds: int, out: Path) -> int:
@@ -27,6 +28,7 @@ def run(rows: list[course.Row], seeds: int, out: Path) -> int:
     What has run is kept in `out` and not run again while notebook and library stay as they are, so a stopped
     run goes on where it was.
     """
+    out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     failed = False
     for row in rows:
@@ -54,17 +56,16 @@ def _run_one(row: course.Row, seed: int, kernels: str, out: Path) -> dict:
     claims = out / f"{stem}.claims"
     claims.unlink(missing_ok=True)
     variables = {"ROBUST_CLAIMS": str(claims), **KERNELS[kernels]}
-    result = {"key": key, "claims": []}
+    result = {"key": key, "claims": [], "error": "it reported no claims"}
     try:
         with course.environment(**variables):
             values = row.values | {"SEED": seed}
-            course.execute(row.path, target, values, out / "figures" / stem, course.CELL_SECONDS["quick"])
+            course.execute(row.path, target, values, out / "figures" / stem, CELL_SECONDS)
     except course.NotebookError as error:
         result["error"] = str(error)
     shutil.rmtree(out / "figures" / stem, ignore_errors=True)
     if claims.exists():  # then the only cell that can have failed is the claims' own
-        result["claims"] = json.loads(claims.read_text(encoding="utf-8"))
-        result.pop("error", None)
+        result = {"key": key, "claims": json.loads(claims.read_text(encoding="utf-8"))}
     found.write_text(json.dumps(result), encoding="utf-8")
     return result
 

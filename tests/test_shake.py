@@ -25,9 +25,12 @@ def shaken(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")  # of the caller: "rich" must not be bound by it
 
+    folder = tmp_path / "notebooks"  # where a kernel runs is not where the command does
+    folder.mkdir()
+
     def run(content, *arguments):
-        nbformat.write(content, tmp_path / "07_try.ipynb")
-        monkeypatch.setattr(course, "NOTEBOOKS", course.discover(tmp_path))
+        nbformat.write(content, folder / "07_try.ipynb")
+        monkeypatch.setattr(course, "NOTEBOOKS", course.discover(folder))
         return CliRunner().invoke(main, ["course", "--shake", *arguments])
 
     return run
@@ -57,6 +60,12 @@ def test_a_run_that_fails_before_its_claims_is_named(shaken):
     assert result.exit_code == 1
     assert "2/4  it ran: True, required true  <-- SEED 1, plain, SEED 1, rich" in result.output
     assert "SEED 1, rich failed: cell [" in result.output
+
+
+def test_a_notebook_without_claims_is_no_success(shaken):
+    result = shaken(notebook(parameters=PARAMETERS, last="1"), "--seeds", "1")
+    assert result.exit_code == 1
+    assert "SEED 0, plain failed: it reported no claims" in result.output
 
 
 def test_all_held_is_success(shaken):
