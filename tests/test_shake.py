@@ -41,7 +41,7 @@ def test_every_claim_is_counted_over_seeds_and_kernels(shaken, monkeypatch):
     assert result.exit_code == 1
     lines = [line.strip() for line in result.output.splitlines()]
     assert lines[1] == "6/6  it ran: True, required true"
-    assert lines[2] == "4/6  small seed: 0 … 2, required at most 1  <-- SEED 2, plain, SEED 2, rich"
+    assert lines[2] == "4/6  small seed: 0 … 2, required at most 1  <-- SEED 2, rich, SEED 2, plain"
     assert lines[3] == "6/6  kernels: 5 … 7, required at least 3"
     assert lines[4].startswith("3/6  rich only: differs, required true  <-- SEED 0, plain, SEED 1, plain")
 
@@ -58,7 +58,7 @@ def test_every_claim_is_counted_over_seeds_and_kernels(shaken, monkeypatch):
 def test_a_run_that_fails_before_its_claims_is_named(shaken):
     result = shaken(notebook("assert SEED == 0", parameters=PARAMETERS), "--seeds", "2")
     assert result.exit_code == 1
-    assert "2/4  it ran: True, required true  <-- SEED 1, plain, SEED 1, rich" in result.output
+    assert "2/4  it ran: True, required true  <-- SEED 1, rich, SEED 1, plain" in result.output
     assert "SEED 1, rich failed: cell [" in result.output
 
 
