@@ -3,7 +3,8 @@
 VENV ?= .venv
 PYTHON ?= python3
 PY = "$(VENV)/bin/python"
-# An environment that is there stays, unless PYTHON=... on the command line asks for another version.
+# An environment that is there stays, unless PYTHON=... on the command line asks for another version. One that holds a
+# file named "own" was built by hand (the README says how, for a torch without CUDA) and stays whatever happens.
 WANTED = $(if $(filter command,$(origin PYTHON)),"$(PYTHON)",$(PY))
 # Notebooks run on one thread each, two at a time; loadscope keeps the cells of one notebook together.
 NBVAL = -n 2 --dist loadscope --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval_sanitize.cfg
@@ -44,7 +45,8 @@ clean: ## Remove what was built, except the environment (rm -rf .venv does that)
 # file stands in for `pip install -e .`, which would have to fetch setuptools; it is written each time, because a
 # clone may be moved and CI shares environments between clones.
 env: ## Build the Python environment in .venv where it is missing or old
-	@cmp -s requirements.lock "$(VENV)/requirements.lock" && test "`$(WANTED) -V`" = "`$(PY) -V`" \
+	@test -e "$(VENV)/own" \
+	  || { cmp -s requirements.lock "$(VENV)/requirements.lock" && test "`$(WANTED) -V`" = "`$(PY) -V`"; } \
 	  || $(MAKE) --no-print-directory build-env
 	@echo "$(CURDIR)" > "`$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`/robust-losses-course.pth"
 
@@ -55,8 +57,9 @@ build-env:
 	@test ! -e "$(VENV)" || test -f "$(VENV)/pyvenv.cfg" || { \
 	  echo '$(VENV) is there and is no Python environment: move it away'; exit 1; }
 	@rm -rf "$(VENV)"
-	@echo 'Building the environment in $(VENV): about half a minute with uv, two minutes with pip, on a fast connection.'
-	@echo "It takes 5.7 GB on Linux, where PyPI's torch brings the CUDA libraries."
+	@echo 'Building the environment in $(VENV). On a fast connection that takes up to a minute with uv, and three to'
+	@echo "five minutes with pip. It is 6 GiB on Linux, where PyPI's torch brings the CUDA libraries; the README says"
+	@echo 'how to do without them.'
 	@if command -v uv >/dev/null; then \
 	  uv venv --quiet --python "$(PYTHON)" "$(VENV)" && \
 	  uv pip install --python $(PY) --require-hashes -r requirements.lock; \

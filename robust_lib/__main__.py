@@ -7,8 +7,24 @@ from pathlib import Path
 
 import click
 
+# Import name to PyPI's, where they differ.
+PYPI_NAMES = {"PIL": "pillow", "sklearn": "scikit-learn"}
 
-@click.group(invoke_without_command=True)
+
+class _Commands(click.Group):
+    """Commands that say in one line which package they lack: on Colab ours is installed alone."""
+
+    def invoke(self, context: click.Context):
+        try:
+            return super().invoke(context)
+        except ModuleNotFoundError as error:
+            if not error.name or "." in error.name:  # a part of what is installed: a fault, not a lack
+                raise
+            package = PYPI_NAMES.get(error.name, error.name)
+            raise click.ClickException(f"{package} is not installed here: pip install {package}") from None
+
+
+@click.group(cls=_Commands, invoke_without_command=True)
 @click.pass_context
 def main(context: click.Context) -> None:
     """Robust losses for noisy labels: the course's commands."""
@@ -52,12 +68,19 @@ def course(only, profile: str, given: dict[str, str], out: Path, in_place: bool,
     sys.exit(runner.run(rows, profile, out, in_place))
 
 
+def _figures() -> Path:
+    folder = Path(__file__).resolve().parent.parent / "figures"
+    if not folder.is_dir():
+        raise click.ClickException("there is no figures/ here: run this from a clone of the repository")
+    return folder
+
+
 @main.command()
 def gallery() -> None:
     """Write figures/README.md and its tables from the figures' sidecars and the library."""
-    from robust_lib import course, gallery
+    from robust_lib import gallery
 
-    gallery.write(course.FIGURES)
+    gallery.write(_figures())
 
 
 @main.group()
@@ -208,10 +231,11 @@ def find(source: Path, out: Path | None, missing: tuple[str, ...], list_only: bo
 @main.command()
 def figures() -> None:
     """Draw the papers' tables and figures from results/ into figures/papers/, and write the gallery."""
-    from robust_lib import course, gallery
+    from robust_lib import gallery
 
-    gallery.draw(course.FIGURES)
-    gallery.write(course.FIGURES)
+    folder = _figures()
+    gallery.draw(folder)
+    gallery.write(folder)
 
 
 @main.command("data")

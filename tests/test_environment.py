@@ -1,6 +1,9 @@
 """The three lists of packages agree: pyproject.toml, environment.yml, and requirements.lock."""
 
+import os
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -77,3 +80,48 @@ def test_lock_satisfies_every_dependency(lock, wanted):
 
     for name, bound in wanted.items():
         assert min(map(numbers, versions[name])) >= numbers(bound), name
+
+
+# --- make env: which environment is built, which is kept ------------------------------------------------
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A folder with the Makefile and a lock, and in .venv a "python" that says its version and where it keeps
+    packages."""
+    if shutil.which("make") is None:
+        pytest.skip("there is no make")
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "requirements.lock").write_text("a==1\n")
+    python = tmp_path / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\ncase $1 in -V) echo Python 3.11.1;; -c) echo "{tmp_path}/.venv";; esac\n')
+    python.chmod(0o755)
+    return tmp_path
+
+
+def builds(clone, *arguments):
+    """Whether `make env` would build; a PYTHON that fails stops it before anything is built."""
+    outer = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VENV"}  # of the make that may be running these tests
+    environment = {name: value for name, value in os.environ.items() if name not in outer}
+    environment["PYTHON"] = "false"
+    command = ["make", "env", *arguments]
+    result = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
+    built = "Python 3.11 or later is needed" in result.stdout
+    assert built == (result.returncode != 0), result.stderr
+    return built
+
+
+def test_an_environment_of_the_readers_own_is_never_built_again(clone):
+    assert builds(clone)
+    (clone / ".venv/own").touch()
+    assert not builds(clone)
+    assert (clone / ".venv/robust-losses-course.pth").read_text() == f"{clone}\n"
+
+
+def test_an_environment_is_built_again_for_another_lock_or_python(clone):
+    shutil.copy(clone / "requirements.lock", clone / ".venv")
+    assert not builds(clone)
+    assert builds(clone, "PYTHON=false")
+    (clone / "requirements.lock").write_text("a==2\n")
+    assert builds(clone)
