@@ -7,7 +7,7 @@ PY = "$(VENV)/bin/python"
 # file named "own" was built by hand (the README says how, for a torch without CUDA) and stays whatever happens.
 WANTED = $(if $(filter command,$(origin PYTHON)),"$(PYTHON)",$(PY))
 # Notebooks run on one thread each, two at a time; loadscope keeps the cells of one notebook together.
-NBVAL = -n 2 --dist loadscope --nbval-lax --nbval-current-env --nbval-cell-timeout=300 --nbval-sanitize-with tests/nbval_sanitize.cfg
+NBVAL = -n 2 --dist loadscope --nbval-lax --nbval-current-env --nbval-cell-timeout=1800 --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 .DEFAULT_GOAL := help
 .PHONY: help env course test lab refresh figures lint clean
