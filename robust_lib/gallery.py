@@ -274,13 +274,14 @@ def _alt(ours: list[comparison.Cell]) -> str:
     """What the dots of these cells show, in words."""
     from robust_lib.figures.comparison import METRICS
 
-    metrics = " and ".join(dict.fromkeys(PLAIN.get(c.metric) or METRICS[c.metric] for c in ours))
+    metrics = ", ".join(dict.fromkeys(PLAIN.get(c.metric) or METRICS[c.metric] for c in ours))
     sets = ", ".join(dict.fromkeys(data.SETS[cell.data].title for cell in ours))
     losses = len({cell.loss for cell in ours})
     squares = ", the paper's numbers as squares" * any(cell.paper is not None for cell in ours)
     spreads = [side.spread for cell in ours for side in (cell.ours, cell.paper) if side]
     bars = ", with bars of one standard deviation" * any(spread is not None for spread in spreads)
-    return f"{metrics} of {losses} loss{'es' * (losses > 1)} on {sets}: ours as dots{squares}{bars}."
+    what = f"{losses} loss{'es' * (losses > 1)} on {sets}"
+    return f"{metrics[0].upper()}{metrics[1:]} of {what}: ours as dots{squares}{bars}."
 
 
 def _picture(artefact, scale: str, function: str, drawn: list, rows: list, papers: Path, alt: str) -> str:

@@ -411,7 +411,7 @@ def test_alt_texts_name_what_is_drawn(tmp_path):
     assert first == f"F1 of 1 loss on CIFAR-100: ours as dots{squares}"
     assert alt("HS Table 6", "hs-table6", "small") == "F1 of 3 losses on Fashion-MNIST: ours as dots."
     third = alt("CV Table 2", "cv-table2", "small", loss="ce", seeds=2)
-    metrics = "test accuracy (%) and training accuracy (%) and α_t · 10⁴"
+    metrics = "Test accuracy (%), training accuracy (%), α_t · 10⁴"
     bars = ", with bars of one standard deviation."
     assert third == f"{metrics} of 1 loss on MNIST, MNIST pairs: ours as dots{bars}"
     delays = json.loads((ROOT / "figures/papers/hs-fig11-small.json").read_text())["alt"]
