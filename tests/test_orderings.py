@@ -24,6 +24,7 @@ def cell(loss, theirs, ours, spread=0.01, data="mnist"):
         ([0.5, 0.5], [0.4, 0.6], "mixed"),
         ([0.5, 0.6], [0.4, 0.6], "mixed"),  # a tie is neither
         ([0.3, 0.3], [0.1 + 0.2, 0.1 + 0.2], "mixed"),  # and so is one but for rounding
+        ([0.1 + 0.2, 0.1 + 0.2], [0.3, 0.3], "mixed"),
         ({0: 0.5, 1: 0.6}, {1: 0.5, 2: 0.9}, "holds"),  # seed by seed, where both have one
     ],
 )
