@@ -161,13 +161,18 @@ def recorded(name: str, scale: str, results: Path | None = None) -> tuple[bool, 
     if name not in comparison.SOURCES:
         return False, ""
     found = comparison.coverage(name, scale, results)
-    if not found.cells:
+    if not found.records:
         return False, ""
     paper = scale == "paper"
-    share = f"{found.cells} of {found.all_cells}" if paper else str(found.cells)
+    share = f"{found.numbers} of {found.all_numbers}" if paper else str(found.numbers)
     seeds = f"{found.seeds} of {found.paper_seeds}" if paper and found.paper_seeds else str(found.seeds)
-    words = f"{share} numbers, at least {seeds} seeds."
-    return found.complete, " ".join([words, *found.differs])
+    words = f"{share} numbers, at least {seeds} seed{'s' * (seeds != '1')}."
+    return found.complete, " ".join([words, *_changed(found.records), *found.differs])
+
+
+def _changed(records) -> list[str]:
+    changed = comparison.changed_trees(records).total()
+    return [f"{changed} of {len(records)} records from a changed tree."] * bool(changed)
 
 
 def _trials(source: comparison.Source, scale: str, results: Path | None) -> tuple[bool, str]:
@@ -180,4 +185,5 @@ def _trials(source: comparison.Source, scale: str, results: Path | None) -> tupl
     others = [f"{len(records) - len(done)} with other settings or seeds."] * (len(records) > len(done))
     differs = dict.fromkeys(text for record in records for text in comparison.differences(record, source))
     complete = done == wanted and not differs
-    return complete, " ".join([f"{len(done)} of {len(wanted)} trials.", *others, *differs])
+    words = f"{len(done)} of {len(wanted)} trials."
+    return complete, " ".join([words, *_changed(records), *others, *differs])

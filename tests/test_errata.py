@@ -1,10 +1,12 @@
 """Errata as data: every check confirms what it says, and the printed numbers are internally consistent."""
 
+from dataclasses import replace
+
 import pytest
 import sympy
 import torch
 
-from robust_lib import losses, ops, weights, zoo_table
+from robust_lib import gallery, losses, ops, reported, weights, zoo_table
 from robust_lib.errata import ERRATA, HS_CELLS, nce_gradient_norms
 
 
@@ -14,7 +16,10 @@ def evidence():
 
 
 def test_every_erratum_is_confirmed_with_evidence(evidence):
-    assert len(ERRATA) == 21
+    assert len(ERRATA) == 22
+    kinds = {key: erratum.kind for key, erratum in ERRATA.items()}
+    assert {key for key, kind in kinds.items() if kind == "criticism"} == {"hs-4", "hs-5"}
+    assert set(kinds.values()) == {"error", "criticism"}
     for key, erratum in ERRATA.items():
         assert erratum.key == key
         assert erratum.paper in ("CV", "HS")
@@ -35,7 +40,16 @@ def test_the_numbers_of_single_errata(evidence):
     assert evidence["cv-3"]["worst ratio to Eq. 3, others equal, K=2"] == pytest.approx(1.2614, abs=2e-4)
     assert evidence["cv-6"]["correct"] == pytest.approx(0.0691, abs=1e-4)
     assert evidence["cv-7"]["Eq. 4, K=10"] == pytest.approx(-2.602, abs=1e-3)
-    assert evidence["cv-7"]["simulated, K=100"] == pytest.approx(-5.087, abs=0.02)
+    # The mean of -log Σ exp over 10⁷ draws elsewhere: -2.6157 and -5.0863.
+    assert evidence["cv-7"]["simulated, K=10"] == pytest.approx(-2.6157, abs=0.006)
+    assert evidence["cv-7"]["simulated, K=100"] == pytest.approx(-5.0863, abs=0.002)
+    # The caption's 5.097 is Eq. 4's for σ = 1.0108, which gives 2.609 for ten classes and not 2.717.
+    assert weights.expected_margin(100, 1.0108) == pytest.approx(-5.097, abs=1e-4)
+    assert evidence["cv-7"]["σ for 5.097 at K=100, Eq. 4"] == pytest.approx(1.0108, abs=1e-4)
+    assert evidence["cv-7"]["K=10 at that σ, Eq. 4"] == pytest.approx(-2.6093, abs=1e-3)
+    assert evidence["cv-16"]["r̃, η=.8 K=10"] == pytest.approx(4 / 9)
+    assert evidence["cv-16"]["share of clean samples"] == pytest.approx(0.2)
+    assert evidence["cv-16"]["at p=1 of another class"] == pytest.approx(1 - 0.8 / 9)
     assert evidence["cv-9"]["printed value at p=1, a=6 q=1.5"] == pytest.approx(-7.68, abs=1e-3)
     assert [*evidence["hs-2"].values()][1:] == [0.1365, 0.0265, -0.0105, -0.0341]
     assert evidence["hs-3"]["relative"] == pytest.approx(0.183, abs=1e-3)
@@ -98,6 +112,26 @@ def test_hs_cells_are_complete_and_show_the_neighbourhood_of_gce():
     at = [cell for cell in HS_CELLS if cell[8] == 0.7]
     assert len(at) == 8
     assert all(abs(cell[6] - cell[5]) < 0.0011 for cell in at)
+
+
+def test_cv_7_needs_more_than_a_sign(monkeypatch):
+    """Sizes that are those of N(0, 1), or of one other σ, would be no erratum but for the sign."""
+    for sigma in (1.0, 1.2):
+        rows = [
+            replace(row, mean=-weights.expected_margin({"cifar10": 10, "cifar100": 100}[row.data], sigma))
+            for row in reported.table("CV Table 9")
+            if row.metric == "expected_margin"
+        ]
+        monkeypatch.setattr(reported, "table", lambda name, rows=rows: rows)
+        assert ERRATA["cv-7"].check()["confirmed"] is False
+
+
+def test_the_page_lists_criticisms_apart():
+    errors, criticisms = gallery.errata_page().split("## Criticisms")
+    assert [f"| {key} |" in criticisms for key in ("hs-4", "hs-5")] == [True, True]
+    assert [f"| {key} |" in errors for key in ("hs-4", "hs-5")] == [False, False]
+    assert errors.count("| confirmed |") == 20
+    assert criticisms.count("| confirmed |") == 2
 
 
 def test_errata_appear_in_the_table_of_losses():

@@ -14,7 +14,7 @@ METRICS = {
     "balanced_accuracy": "balanced accuracy",
     "test_accuracy": "test accuracy (%)",
     "train_accuracy": "training accuracy (%)",
-    "diff": "accuracy lost to noise (points)",
+    "diff": "change of accuracy by noise (points)",
     "snr": "snr",
     "alpha": r"$\alpha_t\cdot 10^4$",
     "cohens_d": "Cohen's d",
