@@ -127,8 +127,8 @@ def sce(p, log_p, alpha=0.1, beta=1.0):
 def aul(p, log_p, a=1.1, q=5.0):
     """Asymmetric unhinged loss [(a - p)^q - (a - 1)^q]/q. Weight p(1 - p)(a - p)^(q-1).
 
-    Asymmetric for every noise with a clean majority if q <= 1; otherwise the noise ratio must stay below
-    (1 - 1/a)^(q-1). CV's Table 6 prints this function under AGCE's name.
+    Asymmetric while the true label is the most frequent one if q <= 1; otherwise the noise ratio must stay
+    below (1 - 1/a)^(q-1). CV's Table 6 prints this function under AGCE's name.
     """
     return ((a - p) ** q - (a - 1) ** q) / q
 
@@ -145,8 +145,8 @@ def aul(p, log_p, a=1.1, q=5.0):
 def agce(p, log_p, a=0.1, q=0.1):
     """Asymmetric GCE [(a + 1)^q - (a + p)^q]/q. Weight p(1 - p)(a + p)^(q-1).
 
-    Asymmetric for every noise with a clean majority if q >= 1; otherwise the noise ratio must stay below
-    (a/(a + 1))^(1-q). CV's Table 6 prints this function under AUL's name.
+    Asymmetric while the true label is the most frequent one if q >= 1; otherwise the noise ratio must stay
+    below (a/(a + 1))^(1-q). CV's Table 6 prints this function under AUL's name.
     """
     return ((a + 1) ** q - (a + p) ** q) / q
 
