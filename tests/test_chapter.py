@@ -1,6 +1,7 @@
 """What notebooks begin with, the figures they show and the gallery made from them."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,14 @@ def test_loss_curves_draw_the_losses_values():
     p, value = line.get_data()
     expected = torch.where(torch.as_tensor(p) > 0.1, -torch.as_tensor(p).log(), 0.0)
     torch.testing.assert_close(torch.as_tensor(np.asarray(value)), expected)
+
+
+def test_the_loss_curve_of_a_small_gamma_rises_from_zero_at_the_left_edge():
+    line = curves.loss_curves({"g": {"BL": losses.blurry(gamma=0.1)}}).axes[0].lines[0]
+    p, value = (np.asarray(part) for part in line.get_data())
+    assert (value[0] < 1e-5, p[0] < 1e-4) == (True, True)
+    assert value.max() == pytest.approx(10 / math.e, rel=1e-3)  # 1/(γ e), reached at e^(-1/γ)
+    assert math.log(p[value.argmax()]) == pytest.approx(-10, abs=0.5)
 
 
 def test_lines_differ_by_more_than_colour():

@@ -101,3 +101,14 @@ def test_scans_and_gaps_draw_their_points():
     ax = collapse.gaps({"MNIST": [(0.7, 0.001, 0.002)]}, special=0.7).axes[0]
     points = ax.containers[0].lines[0].get_data()
     assert [float(part[0]) for part in points] == pytest.approx([0.7, 0.001])
+
+
+def test_gaps_say_that_points_are_shifted_and_the_axis_is_partly_logarithmic():
+    ax = collapse.gaps({name: [(0.7, 0.001, 0.002)] for name in "abc"}, special=0.7).axes[0]
+    drawn = [float(bars.lines[0].get_xdata()[0]) for bars in ax.containers]
+    assert drawn == pytest.approx([0.7 - collapse.SHIFT, 0.7, 0.7 + collapse.SHIFT])
+    assert "side by side" in ax.get_xlabel()
+    assert "logarithmic beyond" in ax.get_ylabel()
+    heights = ax.transData.transform([(0, y) for y in (0, 0.001, 0.002, 0.004, 0.04)])[:, 1]
+    assert heights[2] - heights[1] == pytest.approx(heights[1] - heights[0])  # linear where the label says
+    assert heights[4] - heights[3] < 9 * (heights[1] - heights[0])  # not beyond

@@ -26,10 +26,12 @@ def test_ladders_mark_the_best_baseline():
     assert [text.get_text() for text in fig.legends[0].get_texts()] == ["baseline", "Piecewise-zero"]
 
 
-def test_one_way_errors_draw_both_shares():
-    ax = own_data.one_way_errors([0.1, 0.9], [0.8, 0.0], [0.1, 1.0]).axes[0]
-    assert lines(ax)["wrong labels"].tolist() == [[0.1, 0.9], [0.8, 0.0]]
-    assert lines(ax)["right labels"][1].tolist() == [0.1, 1.0]
+def test_one_way_errors_draw_both_shares_of_each_loss():
+    wrong, right = {"GCE": [0.8, 0.0], "CE": [0.9, 0.1]}, {"GCE": [0.1, 1.0], "CE": [0.0, 0.5]}
+    drawn = lines(own_data.one_way_errors([0.1, 0.9], wrong, right).axes[0])
+    for loss in wrong:
+        assert drawn[f"wrong labels, {loss}"].tolist() == [[0.1, 0.9], wrong[loss]]
+        assert drawn[f"right labels, {loss}"].tolist() == [[0.1, 0.9], right[loss]]
 
 
 def test_names_of_classes_are_plain_text():

@@ -20,8 +20,24 @@ def expected_best(settings: int) -> float:
     return float(np.trapezoid(x * settings * norm.pdf(x) * norm.cdf(x) ** (settings - 1), x))
 
 
+def lead_by_luck(settings: int, level: float = 0.95) -> float:
+    """The level-quantile of (largest of so many independent standard normal numbers) minus another one.
+
+    Solves ∫ φ(b) Φ(t + b)^G db = level for t. settings >= 1 and 0 < level < 1, else ValueError.
+    """
+    from scipy.optimize import brentq
+    from scipy.stats import norm
+
+    if settings < 1 or not 0 < level < 1:
+        raise ValueError(f"settings must be >= 1 and level between 0 and 1, got {settings!r} and {level!r}")
+    b = np.linspace(-10, 10, 20_001)
+    return float(
+        brentq(lambda t: np.trapezoid(norm.pdf(b) * norm.cdf(t + b) ** settings, b) - level, -20, 20)
+    )
+
+
 def luck(spread: float, seeds: tuple[int, ...] = (1, 2, 5, 20), most: int = 20):
-    """What the best of G equally good settings seems to gain: spread/√n · expected_best(G), against G.
+    """What the best of G equally good settings seems to gain on average: spread/√n · expected_best(G).
 
     spread: standard deviation of the score over seeds, in its unit; a line for each number of seeds n.
     """
@@ -32,7 +48,7 @@ def luck(spread: float, seeds: tuple[int, ...] = (1, 2, 5, 20), most: int = 20):
         label = f"{n} seed{'s' * (n > 1)} a setting"
         axes[0, 0].plot(counts, spread / np.sqrt(n) * best, label=label, **line_style(position))
     axes[0, 0].set(
-        xlabel="settings tried", ylabel="gain by luck (score)", title=f"spread over seeds {spread:.3f}"
+        xlabel="settings tried", ylabel="mean gain by luck (score)", title=f"spread over seeds {spread:.3f}"
     )
     axes[0, 0].set_ylim(bottom=0)
     axes[0, 0].locator_params(axis="x", integer=True)
@@ -40,21 +56,23 @@ def luck(spread: float, seeds: tuple[int, ...] = (1, 2, 5, 20), most: int = 20):
     return fig
 
 
-def margins(rows: dict[str, dict[str, float]], limits: dict[str, float]):
-    """Reported margins, {row: {loss: margin}}, as dots beside what luck could give, {row: limit}, as bars.
+def margins(rows: dict[str, dict[str, float]], limits: dict[str, dict[str, float]]):
+    """Reported margins, {row: {loss: margin}}, as dots, each on a bar of what luck could give.
 
-    A bar runs from 0 to the limit; a dot inside it could be luck.
+    limits: {row: {loss: limit}}. A bar runs from 0 to the limit; a dot inside it could be luck.
     """
     fig, axes = panels(1, 1, width=6.2, height=0.23 * len(rows) + 1.0)
     ax = axes[0, 0]
     places = np.arange(len(rows))
-    ax.barh(places, [limits[row] for row in rows], color="0.8", height=0.8, label="luck and rounding")
     ax.axvline(0, color="0.4", linewidth=0.8)
     names = list(dict.fromkeys(name for margin in rows.values() for name in margin))
+    height = 0.8 / len(names)
     for position, name in enumerate(names):
-        values = [margin.get(name, np.nan) for margin in rows.values()]
+        at = places + height * (position - (len(names) - 1) / 2)
+        bars = [limit[name] for limit in limits.values()]
+        ax.barh(at, bars, color="0.8", height=height, label=None if position else "luck and rounding")
         style = {"color": COLOURS[position + 1], "marker": MARKERS[position], "markersize": 5}
-        ax.plot(values, places + 0.2 * position - 0.1, linestyle="none", label=name, **style)
+        ax.plot([margin[name] for margin in rows.values()], at, linestyle="none", label=name, **style)
     ax.set(xlabel="F1 minus that of the best baseline", yticks=places, ylim=(len(rows) - 0.5, -0.5))
     ax.set_yticklabels(rows)
     ax.grid(axis="x", linewidth=0.4)

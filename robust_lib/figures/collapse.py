@@ -14,6 +14,7 @@ OUTCOMES = {
     "stalls": ("S", "#C9C9C9"),
     "collapses": ("C", "#F0A070"),
 }
+SHIFT, LINEAR = 0.011, 0.004  # of `gaps`
 
 
 def starts(loss, margins: dict, edge: float, reach: float = 9.0):
@@ -111,8 +112,8 @@ def _legend(fig, seen: set, boundary) -> None:
 def gaps(groups: dict, special: float):
     """Reported score minus a baseline's against the best γ: {label: rows of (γ, difference, σ)}.
 
-    The bar is one σ either way; groups are set apart a little along γ. The column at γ = special is grey.
-    Between -0.004 and 0.004 the axis is linear, beyond logarithmic.
+    The bar is one σ either way. Points of one γ stand side by side, SHIFT apart; the column at γ = special is
+    grey. Between -LINEAR and LINEAR the vertical axis is linear, beyond logarithmic. Both axes say so.
     """
     fig, axes = panels(1, 1, width=6.6, height=3.4)
     ax = axes[0, 0]
@@ -120,13 +121,14 @@ def gaps(groups: dict, special: float):
     ax.axhline(0, color="0.6", linewidth=0.8)
     for position, (label, rows) in enumerate(groups.items()):
         gamma, gap, sigma = np.array(rows).T
-        x = gamma + 0.011 * (position - (len(groups) - 1) / 2)
+        x = gamma + SHIFT * (position - (len(groups) - 1) / 2)
         style = {"color": COLOURS[position % len(COLOURS)], "marker": "osD^vP*X"[position % 8]}
         ax.errorbar(x, gap, sigma, linestyle="none", markersize=5, elinewidth=0.7, label=label, **style)
-    ax.set_yscale("symlog", linthresh=0.004, linscale=1.5)
+    ax.set_yscale("symlog", linthresh=LINEAR, linscale=1.5)
     ticks = [-0.004, -0.002, 0, 0.002, 0.004, 0.01, 0.03, 0.1]
     ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
-    ax.set(xlabel=r"best $\gamma$, as reported", ylabel="Blurry − GCE (score)")
+    ax.set_xlabel(r"best $\gamma$, as reported (points of one $\gamma$ are set side by side)")
+    ax.set_ylabel(f"Blurry − GCE (score; linear within ±{LINEAR:g},\nlogarithmic beyond)")
     fig.legend(loc="outside right center", frameon=False, fontsize=8)
     return fig

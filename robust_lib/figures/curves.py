@@ -27,10 +27,14 @@ def weight_curves(groups: dict, backgrounds: dict | None = None, reach: float = 
 
 
 def loss_curves(groups: dict, ceiling: float = 4.0):
-    """HS Fig. 2: the loss against p_y, one panel a group {panel title: {line label: loss}}."""
+    """HS Fig. 2: the loss against p_y, one panel a group {panel title: {line label: loss}}.
+
+    A line begins at p_y = 1e-80, where Blurry Loss is 0 for every γ >= 0.1; the rise lies on the left edge.
+    """
     fig, axes = panels(1, len(groups), width=4.2, height=3.0, sharey=True)
-    # Dense near 0, where Piecewise-zero's small cut-offs lie.
-    p = torch.cat([torch.logspace(-4, -1, 400), torch.linspace(0.1, 1, 400)[1:-1]]).double()
+    # Dense near 0, where Piecewise-zero's small cut-offs and Blurry's maxima e^(-1/γ) lie.
+    powers = torch.cat([torch.linspace(-80, -4, 200), torch.linspace(-4, -1, 400)[1:-1]]).double()
+    p = torch.cat([10**powers, torch.linspace(0.1, 1, 400, dtype=torch.float64)[1:-1]])
     logits = torch.stack([torch.logit(p), torch.zeros_like(p)], 1)
     for ax, (title, group) in zip(axes[0], groups.items(), strict=True):
         for position, (label, loss) in enumerate(group.items()):

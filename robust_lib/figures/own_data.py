@@ -52,13 +52,16 @@ def loss_ladders(columns: dict[str, dict[str, tuple[str, float]]], xlabel: str):
     return fig
 
 
-def one_way_errors(rates: list[float], flagged_wrong: list[float], flagged_right: list[float]):
-    """Share of labels flagged, wrong and right ones of one class, against the share of it that is wrong."""
-    fig, axes = panels(1, 1, width=5.2, height=3.2)
+def one_way_errors(rates: list[float], wrong: dict[str, list[float]], right: dict[str, list[float]]):
+    """Share of labels flagged, {loss: share at each rate}, wrong and right ones of one class, against the
+    share of it that is wrong: vermilion and blue, the losses by dash and marker."""
+    fig, axes = panels(1, 1, width=5.6, height=3.2)
     ax = axes[0, 0]
-    ax.plot(rates, flagged_wrong, "o--", color=NOISY, label="wrong labels")
-    ax.plot(rates, flagged_right, "s-", color=CLEAN, label="right labels")
+    for position, loss in enumerate(wrong):
+        look = {"linestyle": line_style(position)["linestyle"], "marker": "osD^"[position % 4]}
+        ax.plot(rates, wrong[loss], color=NOISY, label=f"wrong labels, {loss}", **look)
+        ax.plot(rates, right[loss], color=CLEAN, fillstyle="none", label=f"right labels, {loss}", **look)
     ax.axvline(0.5, color="0.6", linewidth=0.6)
     ax.set(xlabel="share of the class with the same wrong label", ylabel="share flagged", ylim=(-0.03, 1.03))
-    ax.legend(fontsize=8, frameon=False)
+    fig.legend(loc="outside right center", fontsize=8, frameon=False)
     return fig
