@@ -39,7 +39,8 @@ def shaken(tmp_path, monkeypatch):
 def test_every_claim_is_counted_over_seeds_and_kernels(shaken, monkeypatch):
     result = shaken(notebook(parameters=PARAMETERS, last=LAST), "--seeds", "3")
     assert result.exit_code == 1
-    lines = [line.strip() for line in result.output.splitlines()]
+    assert result.output.splitlines()[0] == "07_try, SEED 0, rich: 4/4 claims"
+    lines = [line.strip() for line in result.output.partition("\n\n")[2].splitlines()]
     assert lines[1] == "6/6  it ran: True, required true"
     assert lines[2] == "4/6  small seed: 0 … 2, required at most 1  <-- SEED 2, rich, SEED 2, plain"
     assert lines[3] == "6/6  kernels: 5 … 7, required at least 3"
