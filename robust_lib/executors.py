@@ -121,7 +121,8 @@ def run_sweep(
     that lack something here (`obstacles`, or data that cannot be had) are counted and left out, except on a
     cluster, whose workers look for themselves. `elsewhere`: finished records by key, to be copied. Returns
     the numbers of trials done, failed, and left out. RuntimeError: another sweep writes to `path`, a worker
-    process died, or a GPU error has spoiled one; what has finished is recorded.
+    process died, or a GPU error has spoiled one (its trial is recorded as failed, so that it cannot stop the
+    next run too); what has finished is recorded.
     """
     with records.appending(path) as (known, append):
         again = {key for key, record in known.items() if retry_failed and record["status"] == "failed"}
@@ -147,6 +148,11 @@ def run_sweep(
                 append(record)
                 counts[record["status"]] += 1
                 progress(trial, record)
+                if record.get("spoilt"):
+                    raise RuntimeError(
+                        f"a GPU error has spoiled the process that ran {trial}, which is recorded as failed; "
+                        "start its worker anew, and the same command goes on with the other trials"
+                    )
     return counts
 
 
@@ -227,13 +233,9 @@ def _record(trial: Trial, future: Future) -> dict:
             "so the same command goes on from there"
         ) from error
     except Exception as error:  # of the executor's own, such as a Dask task whose workers keep dying
-        if spoils_process(error):
-            raise RuntimeError(
-                f"a GPU error has spoiled the process that ran {trial} ({error}); what had finished is "
-                "recorded, so the same command goes on from there"
-            ) from error
         why = f"{type(error).__name__}: {error}"
-        return {"key": trial.key, "status": "failed", "error": why} | trial.flat()
+        spoilt = {"spoilt": True} if spoils_process(error) else {}
+        return {"key": trial.key, "status": "failed", "error": why} | trial.flat() | spoilt
 
 
 class _Progress:

@@ -156,11 +156,12 @@ def provenance(device: torch.device) -> dict[str, str | int | bool | None]:
     run = {"device": name, "threads": torch.get_num_threads(), "date": today}
     if device.type == "cuda":  # the two differ in the last digits, so a record says which it was
         run["tf32"] = torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32
-    return run | commit() | {"python": platform.python_version()} | _versions()
+    return run | commit() | {"python": platform.python_version()} | versions()
 
 
 @functools.cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of the packages that numbers depend on."""
     return {name: version(name) for name in PACKAGES}
 
 

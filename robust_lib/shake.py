@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from robust_lib import course
+from robust_lib import course, records
 
 # None: the variable is taken away, so that torch and oneDNN choose the best that the processor has.
 KERNELS = {
@@ -53,7 +53,7 @@ def _run_one(row: course.Row, seed: int, kernels: str, out: Path) -> dict:
     """{"claims": […]} of one run, and "error" where a cell other than the claims' failed."""
     stem = f"{row.path.stem}-{seed}-{kernels}"
     found, target = (out / f"{stem}{ending}" for ending in (".json", ".ipynb"))
-    key = _key(row.path)
+    key = _key(row)
     if found.exists() and (kept := json.loads(found.read_text(encoding="utf-8")))["key"] == key:
         return kept
     claims = out / f"{stem}.claims"
@@ -69,17 +69,20 @@ def _run_one(row: course.Row, seed: int, kernels: str, out: Path) -> dict:
     shutil.rmtree(out / "figures" / stem, ignore_errors=True)
     if claims.exists():  # then the only cell that can have failed is the claims' own
         result = {"key": key, "claims": json.loads(claims.read_text(encoding="utf-8"))}
-    found.write_text(json.dumps(result), encoding="utf-8")
+    if "error" not in result:
+        records.atomically(found, json.dumps(result))
     return result
 
 
-def _key(notebook: Path) -> str:
-    """A hash of the notebook's cells and of the library: while it is the same, a run need not be repeated."""
-    digest = hashlib.md5(usedforsecurity=False)
-    for cell in course.code_cells(course.read(notebook)):
+def _key(row: course.Row) -> str:
+    """A hash of the notebook's cells and parameters, the library, the records and the versions: while it is
+    the same, a run need not be repeated."""
+    digest = hashlib.md5(repr((row.values, records.versions())).encode(), usedforsecurity=False)
+    for cell in course.code_cells(course.read(row.path)):
         digest.update(cell.source.encode())
-    for module in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(module.read_bytes())
+    files = [*Path(__file__).parent.rglob("*.py"), *records.RESULTS.rglob("*.jsonl")]
+    for file in sorted(files):
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

@@ -19,10 +19,13 @@ COLLAPSE_SHARE = 0.99  # a network that gives one class to this share of a mixed
 
 
 def pick_device(device: str) -> torch.device:
-    """The named device; "auto" is CUDA where there is one, else the CPU."""
+    """The named device; "auto" is CUDA where there is one, else the CPU; "cuda" this thread's current GPU."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)
+    place = torch.device(device)
+    if place.type == "cuda" and place.index is None:  # fit works in a thread whose current GPU is another
+        place = torch.device("cuda", torch.cuda.current_device())
+    return place
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -187,6 +190,8 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         if cuda:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
         torch.backends.cudnn.deterministic = True
         try:
             yield
@@ -198,9 +203,9 @@ def without_denormals(work: Callable[[threading.Event], None]) -> None:
     """Runs work(stop) in a thread of its own, where numbers below 1e-38 count as zero.
 
     Some processors compute with such numbers many times slower. A collapsing network is full of them. The
-    setting belongs to a thread, and the threads that torch starts inherit it. An old thread's helpers would
-    not have it, so the thread is new. An error of the work is raised here; Ctrl-C sets stop, which the work
-    has to look at.
+    setting belongs to a thread. On Linux the helper threads that torch starts from it inherit it; helpers
+    that run already would not have it, so the thread is new. The caller's autocast and default device do not
+    reach the work. An error of the work is raised here; Ctrl-C sets stop, which the work has to look at.
     """
     stop, threads = threading.Event(), torch.get_num_threads()
 
@@ -331,7 +336,7 @@ def epoch_row(
         "top_share": float(predicted.max()) / len(labels),
     }
     finite = math.isfinite(row["loss"]) and bool(torch.isfinite(peaks).all())
-    shares = torch.bincount(labels).double() / len(labels)
+    shares = torch.bincount(labels).cpu().double() / len(labels)  # Apple's GPUs have no float64
     return row | {"state": _state(finite, row["top_share"], row["train_accuracy"], best, shares, len(labels))}
 
 

@@ -199,7 +199,8 @@ def _attempt(trial: Trial, device: str) -> dict:
 
 def spoils_process(error: BaseException) -> bool:
     """Whether this is a CUDA error after which the process cannot use the GPU; a lack of memory is none."""
-    return "CUDA error" in str(error) and "out of memory" not in str(error)
+    memory = ("out of memory", "ALLOC_FAILED")
+    return "CUDA error" in str(error) and not any(sign in str(error) for sign in memory)
 
 
 # As bytes, and not on the device: four times smaller than what is trained on.

@@ -654,19 +654,29 @@ def test_a_task_that_its_cluster_gives_up_is_recorded_as_failed(path, monkeypatc
     assert records.latest(path, path.read_bytes())[few(seed=1).key]["error"] == "OSError: four workers died"
 
 
-def test_an_error_that_spoils_the_gpu_stops_the_sweep_and_is_not_recorded(path, monkeypatch):
+def test_an_error_that_spoils_the_gpu_stops_the_sweep_once(path, monkeypatch):
     def broken(trial, device="auto"):
         if trial.seed == 1:
             raise RuntimeError("CUDA error: device-side assert triggered")
         return stand_in(trial, device)
 
     monkeypatch.setattr(trials, "run", broken)
-    with pytest.raises(RuntimeError, match="a GPU error has spoiled the process .* the same command goes on"):
-        executors.run_sweep([few(seed=seed) for seed in range(3)], path, report=str)
-    assert keys(path) == [few(seed=0).key]
+    listed = [few(seed=seed) for seed in range(3)]
+    with pytest.raises(RuntimeError, match="a GPU error has spoiled the process .* with the other trials"):
+        executors.run_sweep(listed, path, report=str)
+    assert [r["status"] for r in records.latest(path, path.read_bytes()).values()] == ["done", "failed"]
+    assert executors.run_sweep(listed, path, report=str)["done"] == 1  # the third, not the culprit again
 
 
-@pytest.mark.parametrize("text", ["CUDA out of memory. Tried", "CUDA error: out of memory", "q must be"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA out of memory. Tried",
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED",
+        "q must be",
+    ],
+)
 def test_other_errors_are_the_trials_own(text, monkeypatch):
     def broken(trial, device):
         raise RuntimeError(text)

@@ -63,6 +63,25 @@ def test_a_run_that_fails_before_its_claims_is_named(shaken):
     assert "SEED 1, rich failed: cell [" in result.output
 
 
+def test_a_failure_is_not_kept_and_another_parameter_is_another_run(shaken, monkeypatch):
+    parameters = PARAMETERS + "\nEPOCHS = 1"
+    first = shaken(notebook("assert EPOCHS < 9", parameters=parameters), "--seeds", "1", "-p", "EPOCHS=9")
+    assert first.exit_code == 1
+    asked = []
+    execute = course.execute
+
+    def counted(source, target, values, *rest):
+        asked.append(values["EPOCHS"])
+        execute(source, target, values, *rest)
+
+    monkeypatch.setattr(course, "execute", counted)
+    again = ("--seeds", "1", "-p")
+    assert shaken(notebook("assert EPOCHS < 9", parameters=parameters), *again, "EPOCHS=9").exit_code == 1
+    assert shaken(notebook("assert EPOCHS < 9", parameters=parameters), *again, "EPOCHS=2").exit_code == 0
+    assert shaken(notebook("assert EPOCHS < 9", parameters=parameters), *again, "EPOCHS=2").exit_code == 0
+    assert asked == [9, 9, 2, 2]
+
+
 def test_a_notebook_without_claims_is_no_success(shaken):
     result = shaken(notebook(parameters=PARAMETERS, last="1"), "--seeds", "1")
     assert result.exit_code == 1
