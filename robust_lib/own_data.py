@@ -404,7 +404,8 @@ def _take_pixels(listing: _Listing, images: np.ndarray, needed: bool) -> None:
             listing.drop(n, "its pixels hold NaN or infinity")
     scale, remark = pictures.Scale(0, 1), ""
     if finite.any():
-        scale, remark = pictures.common_scale(lows[finite], highs[finite])
+        whole = images.dtype.kind in "bui"
+        scale, remark = pictures.common_scale(lows[finite], highs[finite], whole)
     listing.notes += [remark] if remark else []
     listing.pixels, listing.originals = pictures.scaled(images, scale), images
 
@@ -629,19 +630,26 @@ def _sizes(listing: _Listing) -> dict[int, tuple[int, int]]:
     """Width and height of every picture in use; sets the scales of deep ones."""
     if listing.files is None:
         return {int(n): listing.pixels.shape[2:0:-1] for n in np.flatnonzero(listing.alive)}
-    sizes, ranges = {}, {}
+    sizes, ranges, cut = {}, {}, 0
     for n in np.flatnonzero(listing.alive).tolist():
         try:
-            sizes[n], deep = pictures.survey(listing.files[n])
+            sizes[n], deep, is_cut = pictures.survey(listing.files[n])
         except Exception as error:  # as in _decode
             listing.drop(n, f"cannot be read ({pictures.reason(error)})")
             continue
+        cut += is_cut
         if deep:
             ranges.setdefault(deep[0], []).append(deep[1:])
     for kind, pairs in sorted(ranges.items()):
-        listing.scales[kind], remark = pictures.common_scale(*zip(*pairs, strict=True))
+        ends = zip(*pairs, strict=True)
+        listing.scales[kind], remark = pictures.common_scale(*ends, whole=kind == "integers")
         listing.notes += (
             [f"{len(pairs):,} images hold {kind} of more than 8 bits: {remark}"] if remark else []
+        )
+    if cut:
+        listing.notes.append(
+            f"CAUTION: {cut:,} images hold 16 bits a colour, of which Pillow reads the upper 8 only; "
+            "values of 8 to 12 bits come out black or dark: save such images with 8 bits a colour"
         )
     return sizes
 
@@ -677,8 +685,11 @@ class _Twins:
 
     def _compare(self, n: int) -> None:
         listing = self.listing
-        raw = listing.originals[n] if listing.files is None else pictures.load(listing.files[n])
-        owners, label = self.full.setdefault(pictures.fingerprint(raw), {}), listing.labels[n]
+        if listing.files is None:
+            mark = pictures.fingerprint(listing.originals[n])
+        else:
+            mark = pictures.file_fingerprint(listing.files[n])
+        owners, label = self.full.setdefault(mark, {}), listing.labels[n]
         if label in owners:
             self.copies.append((n, owners[label]))
         elif owners:

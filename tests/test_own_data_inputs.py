@@ -10,6 +10,7 @@ from PIL import Image
 from robust_lib import features as feature_files
 from robust_lib import own_data
 from tests.test_own_data import COLOUR, GREY, folder, picture, problems, save, table  # noqa: F401
+from tests.test_pictures import deep_png
 
 
 def pack(path, **arrays):
@@ -182,6 +183,34 @@ def test_pixels_of_every_depth_keep_their_contrast(tmp_path, pixels, scaled):
     assert len(said(data, "scaled to 0 … 255")) == scaled
     np.testing.assert_array_equal(np.asarray(data.picture(2)), data.images[2, 0])
     assert data.problems == []
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_one_bright_picture_among_bytes_is_not_clipped(tmp_path, dtype):
+    pixels = np.random.default_rng(0).integers(0, 100, (200, 8, 8)).astype(dtype)
+    pixels[7] = np.arange(64).reshape(8, 8) * 255 // 63
+    data = own_data.read(pack(tmp_path / "a.npz", images=pixels, labels=[0, 1] * 100))
+    np.testing.assert_array_equal(data.images[:, 0], pixels)
+    assert data.notes == []
+
+
+def test_colour_of_16_bits_is_warned_of_and_never_the_same(tmp_path):
+    for n in range(12):
+        (tmp_path / "set" / "ab"[n % 2]).mkdir(parents=True, exist_ok=True)
+        values = np.random.default_rng(n % 11).integers(0, 256, (5, 5, 3))
+        deep_png(tmp_path / "set" / "ab"[n % 2] / f"{n:02}.png", values)
+    data = own_data.read(tmp_path / "set")
+    assert len(data.labels) == 12
+    assert problems(data) == {  # the very same file
+        "b/11.png": "the same picture as a/00.png, which is labelled a: not both can be right"
+    }
+    assert said(data, "CAUTION: 12 images hold 16 bits a colour, of which Pillow reads the upper 8 only")
+
+
+@pytest.mark.parametrize("top", [1e-307, 1.5e308])
+def test_pixels_of_any_size(tmp_path, top):
+    data = own_data.read(pack(tmp_path / "a.npz", images=(FULL / 127.5 - 1) * top, labels=[0, 1] * 3))
+    assert np.abs(data.images[:, 0].numpy() - FULL.astype(float)).max() <= 0.51
 
 
 def test_one_bad_sample_costs_itself_only(tmp_path):
