@@ -40,8 +40,9 @@ def standardised(features: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, li
 
     Each feature is centred, and all are divided by one deviation, so that large ones stay large. Each is
     divided by its own where the largest is more than UNLIKE times the median one, as in a table of metres and
-    dollars. Values farther than FARTHEST of a feature's own deviations are clipped. In float64 until the end.
-    ValueError where no feature varies.
+    dollars. Rare features, that vary in few rows only (see _moments), are not asked for these deviations, and
+    weigh no more than the others. Values farther than FARTHEST of a feature's own deviations are clipped. In
+    float64 until the end. ValueError where no feature varies.
     """
     width = max(16, BLOCK // len(rows))
     starts = range(0, features.shape[1], width)
@@ -53,12 +54,14 @@ def standardised(features: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, li
 
     precision = float(np.finfo(features.dtype if features.dtype.kind == "f" else np.float64).eps)
     moments = [_moments(block(k), precision) for k in starts]
-    centres, own = (np.concatenate(parts, axis=-1) for parts in zip(*moments, strict=True))
+    centres, own, rare = (np.concatenate(parts, axis=-1) for parts in zip(*moments, strict=True))
     varied = own > 0
     if not varied.any():
         raise ValueError("features must differ between samples, got the same values in every row")
-    alike = own.max() <= UNLIKE * np.median(own[varied])
-    share = own / own.max() / np.sqrt(np.mean((own[varied] / own.max()) ** 2)) if alike else varied * 1.0
+    asked = own[varied & ~rare] if (varied & ~rare).any() else own[varied]
+    alike = asked.max() <= UNLIKE * np.median(asked)
+    common = asked.max() * np.sqrt(np.mean((asked / asked.max()) ** 2))
+    share = np.where(rare, np.minimum(own, common), own) / common if alike else varied * 1.0
     result, far = np.empty((len(rows), features.shape[1]), dtype=np.float32), np.zeros(len(rows), dtype=bool)
     for k in starts:
         part = slice(k, k + width)
@@ -73,11 +76,11 @@ def standardised(features: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, li
     return result, notes, far
 
 
-def _moments(values: np.ndarray, precision: float) -> tuple[np.ndarray, np.ndarray]:
-    """Of the columns of (N, D): (median, mean of the rest) (2, D), and the deviation (D,), 0 where constant.
+def _moments(values: np.ndarray, precision: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the columns of (N, D): (median, mean of the rest) (2, D), the deviation, 0 where constant, and rare.
 
     The smallest and the largest 0.5 % of a column, at least one value each, are not seen, so that no single
-    row sets the scale; where what remains does not vary, all are seen.
+    row sets the scale. A column is rare, bool (D,), where what remains does not vary: then all are seen.
     """
     ordered = np.sort(values, axis=0)
     cut = min(int(np.ceil(TRIMMED * len(values))), (len(values) - 1) // 2)
@@ -85,7 +88,7 @@ def _moments(values: np.ndarray, precision: float) -> tuple[np.ndarray, np.ndarr
     rare = deviation == 0
     if rare.any():
         centre[:, rare], deviation[rare] = _deviation(ordered[:, rare], precision)
-    return centre, deviation
+    return centre, deviation, rare
 
 
 def _deviation(ordered: np.ndarray, precision: float) -> tuple[np.ndarray, np.ndarray]:

@@ -41,6 +41,7 @@ LOSSES = {
     "blurry": losses.blurry(gamma=0.4, stop_gradient=True),
     "piecewise_zero": losses.piecewise_zero(c=0.02).delayed(1),
 }
+TOOL = "robust_lib find"  # how run.json says whose it is
 DETECTORS = ("cl", "aum", "both")
 FOLDS, THRESHOLD_RUNS = 5, 2
 LITTLE = 0.5  # agreement out of sample below which the flags are mostly the networks' own mistakes
@@ -190,8 +191,8 @@ def find(
     holds ranked.csv, index.html, noise_matrix.csv, .png and .svg, problems.csv, run.json and parts/, from
     which the same call goes on after an interruption. loss: one of LOSSES or a loss. detector: "cl"
     (Confident Learning, five folds), "aum" (two threshold runs), or "both". epochs: by default 8 for images,
-    and for features as many as FEATURE_STEPS batches take, but at least 10. progress: as training.fit. Never
-    writes to the input.
+    and for features as many as a fold's FEATURE_STEPS batches take, but at least 10. progress: as
+    training.fit. Never writes to the input.
     Raises ValueError for unknown names, an input that cannot be used, an `out` that is something else, or a
     training whose outputs are not finite.
     """
@@ -209,7 +210,7 @@ def find(
     out.mkdir(parents=True, exist_ok=True)
     _write_run(out, data, settings, detector, status="unfinished")
     (out / "parts").mkdir(exist_ok=True)
-    summary = [_data_line(data), *data.notes, _job_line(job, detector)]
+    summary = [_data_line(data), *data.notes, *_formula_note(data), _job_line(job, detector)]
     _say(*summary)
     evidence = _evidence(job, out / "parts", settings, detector)
     found = _findings(data, out, evidence, summary)
@@ -251,26 +252,40 @@ def _check_out(out, source: Path) -> Path:
 
 def _is_begun(out: Path) -> bool:
     """Whether a folder holds nothing, or only what a run leaves that is stopped before its first record."""
+    begun = _record_of(out) is not None and _source_of(out) is None
     inside = [path.name for path in (out / "parts").glob("*")]
     names = {path.name for path in out.iterdir() if not path.name.lstrip(".").startswith("run.json")}
-    return _source_of(out) is None and names <= {"parts"} and all(".npz" in name for name in inside)
+    return begun and names <= {"parts"} and all(".npz" in name for name in inside)
 
 
 def _source_of(out: Path) -> str | None:
     """The source of an earlier run into this folder, if its run.json can be read."""
+    source = (_record_of(out) or {}).get("source")
+    return None if source is None else str(source)
+
+
+def _record_of(out: Path) -> dict | None:
+    """run.json of an earlier run, {} if it is absent or empty, or broken beside parts/; None if not ours."""
     try:
-        return str(json.loads((out / "run.json").read_text(encoding="utf-8"))["source"])
-    except (OSError, ValueError, KeyError, TypeError):
+        content = (out / "run.json").read_bytes()
+        run = json.loads(content)
+    except FileNotFoundError:
+        return {}
+    except OSError:
         return None
+    except ValueError:
+        return None if content.strip(b"\0 \r\n") and not (out / "parts").is_dir() else {}
+    return run if isinstance(run, dict) and run.get("tool") == TOOL else None
 
 
 def _job(data: OwnData, loss, epochs: int | None, seed: int, device: str, progress) -> Job:
+    labels = torch.from_numpy(data.labels)
     if data.features is None:
         network, recipe, inputs = "stride_cnn", IMAGES, _standardised(data.images)
     else:
-        network, recipe, inputs = "mlp", _feature_recipe(len(data.labels)), data.features
+        fewest = min(len(train) for _, train, _ in training.split(labels, FOLDS, seed))
+        network, recipe, inputs = "mlp", _feature_recipe(fewest), data.features
     recipe = replace(recipe, epochs=recipe.epochs if epochs is None else epochs)
-    labels = torch.from_numpy(data.labels)
     device = str(training.pick_device(device))
     return Job(inputs, labels, len(data.classes), network, loss, recipe, seed, device, progress)
 
@@ -283,7 +298,7 @@ def _standardised(images: Tensor) -> Tensor:
 
 
 def _feature_recipe(samples: int) -> training.Recipe:
-    """A head needs a number of steps: few samples are seen in more epochs."""
+    """A head needs a number of steps: few samples to train on are seen in more epochs."""
     batches = math.ceil(samples / FEATURES.batch_size)
     return replace(FEATURES, epochs=max(FEATURES.epochs, math.ceil(FEATURE_STEPS / batches)))
 
@@ -403,6 +418,14 @@ def _data_line(data: OwnData) -> str:
     return f"{len(data.labels):,} {what}, {len(data.classes)} classes, {found} in {data.source.name}"
 
 
+def _formula_note(data: OwnData) -> list[str]:
+    """Names that a spreadsheet program would compute; they are written as they are."""
+    names = [*data.classes, *data.paths, *(problem.path for problem in data.problems)]
+    odd = [name for name in names if name.startswith(tuple("=+-@")) and not own_data.NUMBER.fullmatch(name)]
+    what = "class names or paths begin with = + - or @: spreadsheet programs read these in a CSV as formulas"
+    return [f"{what}, the first is {odd[0]}"] if odd else []
+
+
 def _job_line(job: Job, detector: str) -> str:
     trainings = {"cl": f"{FOLDS} folds", "aum": f"{THRESHOLD_RUNS} threshold runs"}
     wanted = " and ".join(text for name, text in trainings.items() if detector in (name, "both"))
@@ -418,7 +441,7 @@ def _duration(seconds: float) -> str:
 def _write_run(out: Path, data: OwnData, settings: dict, detector: str, **status) -> None:
     packages = ("robust-losses-course", "torch", "numpy", "cleanlab", "scikit-learn", "pillow")
     run = {
-        "tool": "robust_lib find",
+        "tool": TOOL,
         "source": own_data.shown(data.source.resolve()),
         **status,
         "samples": len(data.labels),

@@ -11,7 +11,7 @@ import stat
 import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -93,6 +93,7 @@ class _Listing:
 
     labels: "" where there is none. classes: the names that the source itself gives, if it does. orders: in
     which rows of features may come, by name. originals: the pixels of an array before they were scaled.
+    none: the words, in small letters, that were read as "no label".
     """
 
     source: Path
@@ -104,6 +105,7 @@ class _Listing:
     features: np.ndarray | None = None
     classes: tuple[str, ...] = ()
     orders: dict[str, list[str]] = field(default_factory=dict)
+    none: set[str] = field(default_factory=set)
     scales: dict[str, pictures.Scale] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -130,14 +132,18 @@ def read(source, features=None, least: int = 2, paths=None, missing=None) -> Own
     features: an array (N, D), a tensor or an .npy file, its rows in the order of the source; then images are
     only shown. paths: which row belongs to which file: a text file of one path a line, or for a folder
     "sorted" or "imagefolder" (torchvision's), which is needed where these two differ.
-    missing: the words that mean "no label" in a CSV or an .npz, in place of nan, none, null, "?" and, where
-    it is the only negative class number, -1. A folder's name is always a label.
+    missing: the word or words that mean "no label" in a CSV or an .npz, in place of nan, none, null, "?" and,
+    where it is the only negative class number, -1. A folder's name is always a label.
     Images get one size: their own up to 40 pixels a side if they are square and alike, 32 or 64 otherwise,
     their proportions not kept; grey ones stay grey if all are. Classes of fewer than `least` usable samples
     are left out. Raises ValueError where nothing can be read, where rows or labels could mean two things, or
     where fewer than two classes remain.
     """
     listing = _list(Path(source), features is not None, missing)
+    unused = sorted(_words(missing) - listing.none - {""}) if missing is not None else []
+    if unused:
+        words = ", ".join(map(repr, unused))
+        listing.notes.append(f"of the words in missing, these emptied no label: {words}")
     if features is not None:
         listing.features = load_features(features)
     for n, label in enumerate(listing.labels):
@@ -197,7 +203,8 @@ def _folder(root: Path) -> _Listing:
         parts = [(file := Path(*pair), file.relative_to(root).parts) for pair in files]
         left = [next((part for part in names if _is_junk(part)), None) for _, names in parts]
         junk.update(shown(name) for name in left if name)
-        seen = sorted(file for (file, _), name in zip(parts, left, strict=True) if not name)
+        pairs = [pair for pair, name in zip(parts, left, strict=True) if not name]
+        seen = [file for file, _ in sorted(pairs, key=lambda pair: pair[1])]
         kept = [file for file in seen if file.suffix.lower() in endings]
         odd += [(file, "no image by its name") for file in seen if file.suffix.lower() not in endings]
         odd += [(folder, "a class folder without images")] * (not kept and not _is_junk(folder.name))
@@ -218,7 +225,7 @@ def _folder(root: Path) -> _Listing:
 def _entries(root: Path) -> tuple[list[Path], list[Path]]:
     """Files and folders in the root, sorted. ValueError where it cannot be listed."""
     try:
-        entries = sorted(root.iterdir())
+        entries = sorted(root.iterdir(), key=lambda entry: entry.name)  # paths sort otherwise on Windows
     except OSError as error:
         raise ValueError(f"{root} cannot be listed: {error.strerror}") from None
     are_folders = [os.path.isdir(entry) for entry in entries]
@@ -302,6 +309,7 @@ def _arrays(path: Path, has_features: bool, missing) -> _Listing:
         texts = _label_texts(labels, names, missing)
         listing = _Listing(path, [str(n) for n in range(len(texts))], texts, notes=notes)
         listing.classes = tuple(names)
+        listing.none = {_written(labels[n]).lower() for n, text in enumerate(texts) if not text}
         if not names:
             _unlabelled(listing, missing)
         held = {} if has_features else {"features": _member(pack, "features", path)}
@@ -370,9 +378,12 @@ def _label_texts(labels: np.ndarray, names: list[str], missing) -> list[str]:
 
 
 def _number(label) -> str:
-    if np.isnan(label):
-        return ""
-    return f"{label:.15g}" if isinstance(label, np.floating) else str(label)
+    return "" if np.isnan(label) else _written(label)
+
+
+def _written(value) -> str:
+    """Any label in words, whole floats without a point."""
+    return f"{value:.15g}" if isinstance(value, float | np.floating) else _as_text(value)
 
 
 def _as_text(value) -> str:
@@ -384,6 +395,7 @@ def _as_text(value) -> str:
 
 def _take_pixels(listing: _Listing, images: np.ndarray, needed: bool) -> None:
     """uint8 (N, H, W) or (N, H, W, 3) on one scale; samples with NaN are left out if pixels are needed."""
+    given = images.shape
     if images.ndim == 4 and images.shape[-1] not in (1, 3):
         images = images.transpose(0, 2, 3, 1)
     if images.ndim == 4 and images.shape[-1] == 1:
@@ -391,7 +403,7 @@ def _take_pixels(listing: _Listing, images: np.ndarray, needed: bool) -> None:
     wrong = images.dtype.kind not in "buif" or images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,))
     if wrong or not all(images.shape[1:]):
         allowed = "numbers (N, H, W), or (N, H, W, C) or (N, C, H, W) with C = 1 or 3"
-        message = f"images must be {allowed}, got {images.dtype} {images.shape}"
+        message = f"images must be {allowed}, got {images.dtype} {given}"
         if needed:
             raise ValueError(message)
         listing.notes.append(f"no pictures are shown: {message}")
@@ -404,7 +416,8 @@ def _take_pixels(listing: _Listing, images: np.ndarray, needed: bool) -> None:
             listing.drop(n, "its pixels hold NaN or infinity")
     scale, remark = pictures.Scale(0, 1), ""
     if finite.any():
-        scale, remark = pictures.common_scale(lows[finite], highs[finite])
+        whole = images.dtype.kind in "bui"
+        scale, remark = pictures.common_scale(lows[finite], highs[finite], whole)
     listing.notes += [remark] if remark else []
     listing.pixels, listing.originals = pictures.scaled(images, scale), images
 
@@ -413,8 +426,10 @@ def _take_pixels(listing: _Listing, images: np.ndarray, needed: bool) -> None:
 
 
 def _words(missing) -> set[str]:
-    words = [missing] if isinstance(missing, str) else missing
-    return {"", *(str(word).strip().lower() for word in words)}
+    """In small letters, of one word or number, or of any collection of them."""
+    given = missing.tolist() if isinstance(missing, np.ndarray | np.generic | torch.Tensor) else missing
+    words = given if isinstance(given, Iterable) and not isinstance(given, str | bytes) else [given]
+    return {"", *(_written(word).strip().lower() for word in words)}
 
 
 def _unlabelled(listing: _Listing, missing) -> None:
@@ -438,6 +453,7 @@ def _unlabelled(listing: _Listing, missing) -> None:
         guess = min(numbers) == -1 and not numbers <= {-1, 0, 1} and sorted(numbers)[1:2] >= [0]
         words |= {"-1"} if guess and missing is None else set()
     counts = Counter(label for label in listing.labels if label.lower() in words and label)
+    listing.none |= {label.lower() for label in counts}
     counts.pop("nan", None)
     listing.labels = ["" if label.lower() in words else label for label in listing.labels]
     if counts:
@@ -504,13 +520,13 @@ def _row_of(listing: _Listing, paths) -> np.ndarray:
         listing.notes.append(
             f"rows of features are taken in the order {paths!r}, the only one of {count} files"
         )
-    order = orders.get(str(paths)) if orders else None
-    if not orders or listing.files is None:
+    if not any(map(any, orders.values())):
         raise ValueError(f"paths must be left out for {listing.source.name}, whose rows are numbered")
-    order = _read_order(Path(paths)) if order is None else order
+    known = str(paths) in orders
+    order = orders[str(paths)] if known else _read_order(Path(paths))
     if len(order) != count:
         raise ValueError(f"features must have a row for each of {len(order)} paths, got {count}")
-    return _matched(listing, order, paths)
+    return _matched(listing, order, paths, typed=not known)
 
 
 def _lengths(listing: _Listing) -> str:
@@ -527,18 +543,23 @@ def _read_order(file: Path) -> list[str]:
         raise ValueError(
             f"paths must be 'sorted', 'imagefolder' or a file of paths, got {file}: {error}"
         ) from None
-    return [line for line in text.splitlines() if line.strip()]
+    lines = text.split("\n")  # a name may hold other characters that splitlines splits at
+    return [line.removesuffix("\r") for line in lines if line.strip()]
 
 
-def _matched(listing: _Listing, order: list[str], paths) -> np.ndarray:
-    """Finds each line's sample: by its path from the source's folder, from here, or from one folder up."""
+def _matched(listing: _Listing, order: list[str], paths, typed: bool) -> np.ndarray:
+    """Finds each line's sample: by its path from the source's folder, from here, or from one folder up.
+
+    typed: blanks around a line are dropped where it is not found with them.
+    """
     root, rows = listing.root, np.full(len(listing.paths), -1)
     names = next(iter(listing.orders.values()))
     used = [n for n, name in enumerate(names) if name and listing.alive[n]]
     place = {os.path.abspath(root / names[n]): n for n in used}
-    lost = []
+    bases, lost = (root, Path.cwd(), root.absolute().parent), []
     for row, line in enumerate(order):
-        tries = (os.path.abspath(base / line.strip()) for base in (root, Path.cwd(), root.absolute().parent))
+        names = [line, line.strip()] if typed else [line]
+        tries = (os.path.abspath(base / name) for name in names for base in bases)
         n = next((place[name] for name in tries if name in place), None)
         if n is None:
             lost.append(line)
@@ -569,7 +590,7 @@ def _check_files(listing: _Listing) -> None:
         elif why:
             listing.files[n], absent = None, absent + 1
         elif not _is_utf8(file):
-            why = "its name is no UTF-8; the bytes that are none are written \\x.. here"
+            why = "its name holds control characters or bytes that are no UTF-8, written \\x.. here"
             listing.problems.append(Problem(listing.paths[n], why))
     if absent:
         listing.notes.append(f"{absent:,} of {len(listing.paths):,} samples have no picture to show")
@@ -629,19 +650,26 @@ def _sizes(listing: _Listing) -> dict[int, tuple[int, int]]:
     """Width and height of every picture in use; sets the scales of deep ones."""
     if listing.files is None:
         return {int(n): listing.pixels.shape[2:0:-1] for n in np.flatnonzero(listing.alive)}
-    sizes, ranges = {}, {}
+    sizes, ranges, cut = {}, {}, 0
     for n in np.flatnonzero(listing.alive).tolist():
         try:
-            sizes[n], deep = pictures.survey(listing.files[n])
+            sizes[n], deep, is_cut = pictures.survey(listing.files[n])
         except Exception as error:  # as in _decode
             listing.drop(n, f"cannot be read ({pictures.reason(error)})")
             continue
+        cut += is_cut
         if deep:
             ranges.setdefault(deep[0], []).append(deep[1:])
     for kind, pairs in sorted(ranges.items()):
-        listing.scales[kind], remark = pictures.common_scale(*zip(*pairs, strict=True))
+        ends = zip(*pairs, strict=True)
+        listing.scales[kind], remark = pictures.common_scale(*ends, whole=kind == "integers")
         listing.notes += (
             [f"{len(pairs):,} images hold {kind} of more than 8 bits: {remark}"] if remark else []
+        )
+    if cut:
+        listing.notes.append(
+            f"CAUTION: {cut:,} images hold 16 bits a colour, of which Pillow reads the upper 8 only; "
+            "values of 8 to 12 bits come out black or dark: save such images with 8 bits a colour"
         )
     return sizes
 
@@ -677,8 +705,11 @@ class _Twins:
 
     def _compare(self, n: int) -> None:
         listing = self.listing
-        raw = listing.originals[n] if listing.files is None else pictures.load(listing.files[n])
-        owners, label = self.full.setdefault(pictures.fingerprint(raw), {}), listing.labels[n]
+        if listing.files is None:
+            mark = pictures.fingerprint(listing.originals[n])
+        else:
+            mark = pictures.file_fingerprint(listing.files[n])
+        owners, label = self.full.setdefault(mark, {}), listing.labels[n]
         if label in owners:
             self.copies.append((n, owners[label]))
         elif owners:

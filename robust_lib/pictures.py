@@ -1,6 +1,7 @@
 """Pictures of any kind as 8 bits: files and arrays of every depth, upright, and on one scale.
 
-Values of 8 bits stay as they are. Deeper ones are scaled by the range that all pictures of a set share.
+Files of 8 bits stay as they are, and so do whole numbers of 0 … 255, unless all are small. Other values are
+scaled by the range that all pictures of a set share.
 """
 
 import hashlib
@@ -16,12 +17,14 @@ import numpy as np
 
 NATURAL = (1, 255, 65535)  # the tops of scales that need no remark, if the values fill more than half of one
 PNG = b"\x89PNG\r\n\x1a\n"
+SMALL = 64  # whole numbers of 0 … 255 stay as they are, unless all are below this
+CUT = "upper 8 of 16 bits"  # in the info of a PIL image: Pillow reads no more of such a file
 SLICE = 1 << 24  # values of an array that are worked on at a time
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The range of values that becomes 0 … 255; values outside are clipped."""
+    """The range of values that becomes 0 … 255; values outside are clipped, and NaN is the lowest."""
 
     low: float
     high: float
@@ -30,19 +33,26 @@ class Scale:
         """uint8, of the shape of the values; those of uint8 on their own scale come back as they are."""
         if values.dtype == np.uint8 and (self.low, self.high) == (0, 255):
             return values
-        factor = 255 / ((self.high - self.low) or 1)
-        return ((values.astype(np.float64) - self.low) * factor).round().clip(0, 255).astype(np.uint8)
+        values = np.where(np.isnan(values), self.low, values).astype(np.float64).clip(self.low, self.high)
+        span = (self.high / 2 - self.low / 2) or 1  # halves: a difference of two large numbers is infinite
+        return ((values / 2 - self.low / 2) / span * 255).round().astype(np.uint8)
 
 
-def common_scale(lows: Sequence[float], highs: Sequence[float]) -> tuple[Scale, str]:
+def common_scale(lows: Sequence[float], highs: Sequence[float], whole: bool = False) -> tuple[Scale, str]:
     """The scale of a set of pictures, and a remark on it or "".
 
     lows and highs: the least and largest value of each picture, all finite. A picture that reaches more than
     twice as far as 99 % of the others (but at least one) does not stretch the scale: it is clipped.
+    whole: the values are whole numbers. Those of 0 … 255 are bytes, which are never clipped.
     """
     lows, highs = np.asarray(lows, dtype=np.float64), np.asarray(highs, dtype=np.float64)
+    if whole and lows.min() >= 0 and highs.max() <= 255:
+        if highs.max() >= SMALL:
+            return Scale(0, 255), ""
+        lows, highs = lows.min(keepdims=True), highs.max(keepdims=True)
     low, high = np.quantile(lows, 0.01, method="higher"), np.quantile(highs, 0.99, method="lower")
-    span = high - low
+    with np.errstate(over="ignore"):  # an infinite span clips nothing
+        span = high - low
     if span <= 0 or highs.max() <= high + span:
         high = highs.max()
     if span <= 0 or lows.min() >= low - span:
@@ -69,14 +79,22 @@ def scaled(images: np.ndarray, scale: Scale) -> np.ndarray:
     result = np.empty(images.shape, dtype=np.uint8)
     step = max(1, SLICE // max(1, images[:1].size))
     for k in range(0, len(images), step):
-        values = images[k : k + step].astype(np.float64)
-        result[k : k + step] = scale(np.where(np.isfinite(values), values, 0))
+        result[k : k + step] = scale(images[k : k + step])
     return result
 
 
 def is_deep(picture) -> bool:
     """Whether a PIL image holds integers of more than 8 bits, or floats."""
     return picture.mode.startswith(("I", "F"))
+
+
+def is_cut(picture) -> bool:
+    """Whether Pillow reads only the upper 8 of 16 bits (of colour, and of grey with transparency).
+
+    A PIL image that was just opened, or one of `load`.
+    """
+    raw = any(";16" in str(tile.args) for tile in getattr(picture, "tile", ()))
+    return CUT in picture.info or (raw and not is_deep(picture))
 
 
 def load(file, near: int | None = None):
@@ -103,6 +121,8 @@ def _upright(file, near: int | None):
     with Image.open(file) as opened:
         if near:
             opened.draft(None, (near, near))
+        if is_cut(opened):
+            opened.info[CUT] = True
         opened.load()
         try:
             return ImageOps.exif_transpose(opened)
@@ -125,27 +145,28 @@ def _without_metadata(data: bytes) -> bytes | None:
     return b"".join(kept)
 
 
-def survey(file) -> tuple[tuple[int, int], tuple[str, float, float] | None]:
-    """Width and height, and for a deep picture "integers" or "floats" and its least and largest value.
+def survey(file) -> tuple[tuple[int, int], tuple[str, float, float] | None, bool]:
+    """Width and height, the values of a deep picture, and whether it is cut.
 
-    Only the header is read otherwise. ValueError for NaN and infinity.
+    Of a deep picture: "integers" or "floats", and the least and largest value. Only the header of others is
+    read. ValueError for NaN and infinity.
     """
     from PIL import Image
 
     try:
         with Image.open(file) as opened:
-            size, deep = opened.size, is_deep(opened)
+            size, deep, cut = opened.size, is_deep(opened), is_cut(opened)
     except Exception:  # metadata before the pixels, or no picture at all
         picture = load(file)
-        size, deep = picture.size, is_deep(picture)
+        size, deep, cut = picture.size, is_deep(picture), is_cut(picture)
     if not deep:
-        return size, None
+        return size, None, cut
     picture = load(file)
     values = np.asarray(picture)
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
         raise ValueError("its pixels hold NaN or infinity")
-    return size, (depth(picture), low, high)
+    return size, (depth(picture), low, high), cut
 
 
 def depth(picture) -> str:
@@ -156,14 +177,17 @@ def depth(picture) -> str:
 def as_8_bits(picture, scales: dict[str, Scale] | None = None):
     """A PIL image of mode L or RGB, on white where it is transparent.
 
-    scales: by `depth`, for deep pictures; without one, a picture's own range is taken.
+    scales: by `depth`, for deep pictures; without one, the range of a picture's own finite values is taken.
     """
     from PIL import Image
 
     if is_deep(picture):
         values = np.asarray(picture)
-        own = (scales or {}).get(depth(picture)) or common_scale([values.min()], [values.max()])[0]
-        return Image.fromarray(own(values))
+        scale = (scales or {}).get(depth(picture))
+        if scale is None:
+            seen = values[np.isfinite(values)] if np.isfinite(values).any() else np.zeros(1)
+            scale = common_scale([seen.min()], [seen.max()], depth(picture) == "integers")[0]
+        return Image.fromarray(scale(values))
     mode = "L" if picture.mode in ("1", "L", "LA", "La") else "RGB"
     if "A" in picture.mode or "transparency" in picture.info:
         back = Image.new("RGBA", picture.size, "white")
@@ -178,6 +202,14 @@ def fingerprint(picture) -> bytes:
     digest = hashlib.md5(repr(picture.shape).encode(), usedforsecurity=False)
     digest.update(np.ascontiguousarray(picture))
     return digest.digest()
+
+
+def file_fingerprint(file) -> bytes:
+    """The fingerprint of a file's picture; md5 of the file for a cut one, whose lower bits are not seen."""
+    picture = load(file)
+    if is_cut(picture):
+        return hashlib.md5(Path(file).read_bytes(), usedforsecurity=False).digest()
+    return fingerprint(picture)
 
 
 def reason(error: Exception) -> str:

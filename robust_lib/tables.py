@@ -49,7 +49,7 @@ def _texts_of(path: Path) -> Iterator[tuple[str, list[str]]]:
     marks = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
     marks |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # UTF-32 begins alike: first
     encoding = next((name for mark, name in marks.items() if raw.startswith(mark)), "utf-8")
-    if encoding == "utf-8" and b"\0" in raw[:1000]:
+    if encoding == "utf-8" and 4 * raw[:1000].count(0) > len(raw[:1000]):  # of plain letters, each second one
         encoding = "utf-16-le" if raw[1:2] == b"\0" else "utf-16-be"
     try:
         yield raw.decode(encoding), [] if encoding.startswith("utf-8") else [f"read as {encoding.upper()}"]
@@ -76,14 +76,15 @@ def _table(text: str, path: Path, labels_suffice: bool) -> tuple[list[Row], list
         if "label" in names and ("path" in names or labels_suffice):
             places = (names.index("path") if "path" in names else None, names.index("label"))
             rows = list(_rows(body, delimiter, path, skipped))[1:]
-            return _columns(rows, places, len(names), path), []
+            return _columns(rows, places, len(names), path), _line_breaks(rows)
         if (
             len(head) > 1
             and _is_path(head[0])
             and _any_file(_rows(body, delimiter, path, skipped, first=True), path)
         ):
             rows = list(_rows(body, delimiter, path, skipped))
-            return _columns(rows, (0, 1), len(rows[0].cells), path), ["no header: path and label come first"]
+            notes = ["no header: path and label come first", *_line_breaks(rows)]
+            return _columns(rows, (0, 1), len(rows[0].cells), path), notes
     raise ValueError(f"{path} must have the columns path and label, got {', '.join(header) or 'no line'}")
 
 
@@ -117,6 +118,14 @@ def _rows(text: str, delimiter: str, path: Path, skipped: int, first: bool = Fal
             return
         if any(cell.strip() for cell in cells):
             yield Row(line, [cell.strip() for cell in cells])
+
+
+def _line_breaks(rows: list[Row]) -> list[str]:
+    """A note on cells that go over several lines: a quote left open swallows the rows below it."""
+    lines = [line for line, cells in rows if any("\n" in cell or "\r" in cell for cell in cells)]
+    if not lines:
+        return []
+    return [f"{len(lines):,} rows hold line breaks in other columns, the first in line {lines[0]}"]
 
 
 def _columns(rows: list[Row], places, width: int, path: Path) -> list[Row]:

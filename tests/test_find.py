@@ -17,7 +17,19 @@ from click.testing import CliRunner
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from robust_lib import __main__, confident, detectors, find, losses, models, noise, records, report, training
+from robust_lib import (
+    __main__,
+    confident,
+    detectors,
+    find,
+    losses,
+    models,
+    noise,
+    own_data,
+    records,
+    report,
+    training,
+)
 from tests.test_own_data import save, snapshot
 
 
@@ -288,6 +300,7 @@ def test_only_folders_of_a_run_count_as_begun(tmp_path):
         (["parts/mine.txt"], False),
         (["run.sh"], False),
         (["index.html"], False),
+        (["run.json"], True),
     ):
         out = tmp_path / f"{len(names)}-{begun}-{''.join(names).replace('/', '-')}"
         out.mkdir()
@@ -295,6 +308,48 @@ def test_only_folders_of_a_run_count_as_begun(tmp_path):
             (out / name).parent.mkdir(exist_ok=True)
             (out / name).write_bytes(b"")
         assert find._is_begun(out) == begun, names
+
+
+@pytest.mark.parametrize(
+    ("content", "alone", "beside_parts"),
+    [
+        ('{"my": "results"}', False, False),
+        ("[1]", False, False),
+        ("my notes", False, True),
+        ("\0\0", True, True),
+        ('{"tool": "robust_lib find"}', True, True),
+    ],
+)
+def test_a_record_of_something_else_is_left_alone(tmp_path, content, alone, beside_parts):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "run.json").write_text(content)
+    assert find._is_begun(tmp_path / "out") == alone
+    (tmp_path / "out" / "parts").mkdir()
+    assert find._is_begun(tmp_path / "out") == beside_parts
+
+
+def test_the_same_source_in_a_record_of_something_else(tmp_path):
+    source, _ = digits(tmp_path / "digits.npz")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "run.json").write_text(json.dumps({"source": str(source.resolve())}))
+    with pytest.raises(ValueError, match="out must be a new folder or one of an earlier run, got"):
+        run(source, tmp_path / "out")
+
+
+def test_every_fold_gets_its_steps(tmp_path):
+    labels = np.arange(300) % 3
+    np.savez(tmp_path / "f.npz", features=np.random.default_rng(0).normal(size=(300, 4)), labels=labels)
+    data = own_data.read(tmp_path / "f.npz")
+    recipe = find._job(data, losses.ce(), None, 0, "cpu", False).recipe
+    assert 600 <= recipe.epochs * -(-240 // recipe.batch_size) < 600 + 4
+
+
+@pytest.mark.parametrize(("name", "noted"), [("=1+2", 1), ("@x", 1), ("-b", 1), ("-1", 0), ("b=1", 0)])
+def test_names_that_spreadsheets_compute_are_said(tmp_path, name, noted):
+    np.savez(tmp_path / "f.npz", features=np.eye(4), labels=[name, "0", name, "0"])
+    data = own_data.read(tmp_path / "f.npz")
+    assert name in data.classes
+    assert [name in note for note in find._formula_note(data)] == [True] * noted
 
 
 def test_what_cannot_be_drawn_fails_before_training(tmp_path, monkeypatch):

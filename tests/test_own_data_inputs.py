@@ -10,6 +10,7 @@ from PIL import Image
 from robust_lib import features as feature_files
 from robust_lib import own_data
 from tests.test_own_data import COLOUR, GREY, folder, picture, problems, save, table  # noqa: F401
+from tests.test_pictures import deep_png
 
 
 def pack(path, **arrays):
@@ -69,6 +70,28 @@ def test_the_reader_may_say_what_is_missing(tmp_path):
     assert own_data.read(source, least=1, missing=["-1"]).classes == ("0", "1")
     source = pack(tmp_path / "c.npz", labels=[-1, 0, 1, 2], features=np.eye(4))
     assert own_data.read(source, least=1, missing="").classes == ("-1", "0", "1", "2")
+
+
+@pytest.mark.parametrize("missing", [-1, -1.0, np.int64(-1), [-1], np.array([-1]), "-1", b"-1", {"-1"}])
+@pytest.mark.parametrize("kind", [int, float, str])
+def test_a_number_may_be_what_is_missing(tmp_path, missing, kind):
+    labels = np.array([-1, 1, 0, -1]).astype(kind)
+    source = pack(tmp_path / "a.npz", labels=labels, features=np.eye(4))
+    data = own_data.read(source, least=1, missing=missing)
+    assert data.classes == ("0", "1")
+    assert not said(data, "in missing")
+
+
+def test_words_that_are_missing_nowhere_are_said(tmp_path, folder):  # noqa: F811
+    unused = "of the words in missing, these emptied no label: "
+    source = pack(tmp_path / "a.npz", labels=["none", "ok", "x", "y"], features=np.eye(4))
+    assert said(own_data.read(source, least=1, missing=["x", "N/A", "7"]), unused + "'7', 'n/a'")
+    named = {"labels": [0, 1, -1, np.nan], "classes": ["cat", "7"], "features": np.eye(4)}
+    data = own_data.read(pack(tmp_path / "b.npz", **named), least=1, missing=["-1", np.nan, 7])
+    assert said(data, unused + "'7'")
+    assert said(own_data.read(folder, missing="cat"), unused + "'cat'")
+    source = table(folder, "cat/b.png,cat", "cat/old/a.png,x", "dog/1.png,dog")
+    assert not said(own_data.read(source, least=1, missing="X"), unused)
 
 
 # --- labels and classes -------------------------------------------------------------------------------
@@ -182,6 +205,34 @@ def test_pixels_of_every_depth_keep_their_contrast(tmp_path, pixels, scaled):
     assert len(said(data, "scaled to 0 … 255")) == scaled
     np.testing.assert_array_equal(np.asarray(data.picture(2)), data.images[2, 0])
     assert data.problems == []
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_one_bright_picture_among_bytes_is_not_clipped(tmp_path, dtype):
+    pixels = np.random.default_rng(0).integers(0, 100, (200, 8, 8)).astype(dtype)
+    pixels[7] = np.arange(64).reshape(8, 8) * 255 // 63
+    data = own_data.read(pack(tmp_path / "a.npz", images=pixels, labels=[0, 1] * 100))
+    np.testing.assert_array_equal(data.images[:, 0], pixels)
+    assert data.notes == []
+
+
+def test_colour_of_16_bits_is_warned_of_and_never_the_same(tmp_path):
+    for n in range(12):
+        (tmp_path / "set" / "ab"[n % 2]).mkdir(parents=True, exist_ok=True)
+        values = np.random.default_rng(n % 11).integers(0, 256, (5, 5, 3))
+        deep_png(tmp_path / "set" / "ab"[n % 2] / f"{n:02}.png", values)
+    data = own_data.read(tmp_path / "set")
+    assert len(data.labels) == 12
+    assert problems(data) == {  # the very same file
+        "b/11.png": "the same picture as a/00.png, which is labelled a: not both can be right"
+    }
+    assert said(data, "CAUTION: 12 images hold 16 bits a colour, of which Pillow reads the upper 8 only")
+
+
+@pytest.mark.parametrize("top", [1e-307, 1.5e308])
+def test_pixels_of_any_size(tmp_path, top):
+    data = own_data.read(pack(tmp_path / "a.npz", images=(FULL / 127.5 - 1) * top, labels=[0, 1] * 3))
+    assert np.abs(data.images[:, 0].numpy() - FULL.astype(float)).max() <= 0.51
 
 
 def test_one_bad_sample_costs_itself_only(tmp_path):
@@ -307,6 +358,19 @@ def test_one_wild_row_does_not_set_the_scale(tmp_path):
         assert said(data, "1 samples have features beyond 10 deviations, clipped; the first is 17")
 
 
+def test_a_wild_row_in_a_dead_column(tmp_path):
+    features, labels = planted()
+    features *= [1, 3, 0.3, 1, 1, 1]
+    source = pack(tmp_path / "labels.npz", labels=labels)
+    plain = own_data.read(source, features).features
+    for size in (1e8, -1e300):
+        data = own_data.read(source, np.c_[features, size * (np.arange(60) == 17)])
+        torch.testing.assert_close(data.features[:, :6], plain)
+        assert said(data, "all divided by one deviation")
+        assert data.features[17, 6].abs() <= 10
+        assert data.features[:, 6].std() <= 1.1 * plain.std()
+
+
 def test_features_of_many_units_get_one_each(tmp_path):
     features, labels = planted()
     source = pack(tmp_path / "labels.npz", labels=labels)
@@ -317,7 +381,7 @@ def test_features_of_many_units_get_one_each(tmp_path):
     np.testing.assert_allclose(data.features.std(0), 1.05, atol=0.12)
     assert said(data, "their own deviations")
     rare = np.c_[features, np.arange(60) == 30]  # one row has it, and that is no accident
-    assert own_data.read(source, rare).features[30, -1] > 0.5
+    assert own_data.read(source, rare).features[30, -1] > 0.4
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float16, np.float32])
@@ -409,6 +473,47 @@ def test_an_order_file_is_written_and_read(nested, monkeypatch):
     assert found["cat/z.png"] == "left out: it has no row of features"
 
 
+def test_names_that_begin_with_a_blank_or_hold_odd_line_ends(tmp_path):
+    names = [" cat/1.png", " cat/2.png", "cat/1.png", "cat/a\x85b.png", "cat/a\u2028b.png"]
+    for seed, name in enumerate(names):
+        save(tmp_path / "set" / name, seed)
+    features = np.random.default_rng(0).normal(size=(5, 3))
+    data = own_data.read(tmp_path / "set", features)
+    assert data.classes == (" cat", "cat")
+    for order in ("sorted", _lines(tmp_path / "set", own_data.list_paths(tmp_path / "set").split("\n"))):
+        again = own_data.read(tmp_path / "set", features, paths=order)
+        torch.testing.assert_close(again.features, data.features)
+        what = "its name holds control characters or bytes that are no UTF-8, written \\x.. here"
+        assert problems(again) == {"cat/a\\x85b.png": what}
+    lines = [" cat/1.png\r", "  cat/2.png \r", "cat/1.png ", *names[3:]]  # the second is none as it stands
+    data = own_data.read(tmp_path / "set", features, least=1, paths=_lines(tmp_path / "set", lines))
+    assert len(data.labels) == 4
+    assert problems(data)["  cat/2.png "] == "a row of features without a usable file"
+
+
+def test_an_order_for_ids(tmp_path):
+    ids = [f"s3://bucket/{n}.jpg" for n in range(6)]
+    source = table(tmp_path, *(f"{name},{'ab'[n % 2]}" for n, name in enumerate(ids)))
+    features = np.random.default_rng(0).normal(size=(6, 3))
+    plain = own_data.read(source, features)
+    (tmp_path / "order.txt").write_text("\n".join(reversed(ids)))
+    data = own_data.read(source, features[::-1], paths=tmp_path / "order.txt")
+    torch.testing.assert_close(data.features, plain.features)
+    assert data.paths == ids
+    only = table(tmp_path, *"ababab", header="label")
+    fails("paths must be left out for .*, whose rows are", only, features, paths=tmp_path / "order.txt")
+
+
+def test_the_order_of_torchvision_on_a_system_that_ignores_case(tmp_path, monkeypatch):
+    for seed, name in enumerate(["B/1.png", "B/2.png", "a/1.png", "a/Z.png", "a/b.png"]):
+        save(tmp_path / "set" / name, seed)
+    plain = own_data._list(tmp_path / "set", True, None).orders
+    kind = type(tmp_path)
+    monkeypatch.setattr(kind, "__lt__", lambda a, b: str(a).lower() < str(b).lower(), raising=False)
+    assert own_data._list(tmp_path / "set", True, None).orders == plain
+    assert plain["imagefolder"] == ["B/1.png", "B/2.png", "a/1.png", "a/Z.png", "a/b.png"]
+
+
 def _lines(nested, names):
     (nested.parent / "some.txt").write_text("\n".join(names))
     return nested.parent / "some.txt"
@@ -446,7 +551,9 @@ def test_arrays_that_are_not_needed_are_not_read(tmp_path):
     assert said(data, "no pictures are shown: images in")
     fails("features in .*a.npz cannot be read: Object arrays", tmp_path / "a.npz")
     np.savez(tmp_path / "a.npz", labels=[0, 1] * 3, images=np.zeros((6, 4, 4, 4)))
-    fails("images must be numbers", tmp_path / "a.npz")
+    fails("images must be numbers .* got float64 \\(6, 4, 4, 4\\)", tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", labels=[0, 1] * 5, images=np.zeros((10, 8, 8, 4)))
+    fails("images must be numbers .* got float64 \\(10, 8, 8, 4\\)", tmp_path / "b.npz")
     assert said(own_data.read(tmp_path / "a.npz", np.eye(6)), "no pictures are shown: images must be numbers")
     np.savez(tmp_path / "a.npz", labels=odd, images=GREY)
     fails("labels in .*a.npz cannot be read: Object arrays", tmp_path / "a.npz")
@@ -527,6 +634,26 @@ def test_what_systems_leave_is_passed_over(folder):  # noqa: F811
 )
 def test_a_quote_or_comma_out_of_place_is_an_error_with_its_line(tmp_path, rows, message):
     fails(message, table(tmp_path, *rows))
+
+
+def test_line_breaks_in_other_columns_are_said(folder):  # noqa: F811
+    names = ["cat/b.png", "cat/old/a.png", "dog/1.png", "dog/2.png"]
+    rows = [f'{names[0]},cat,"oops', f"{names[1]},cat,", f'{names[2]},dog,x"', f"{names[3]},dog,x"]
+    data = own_data.read(table(folder, *rows, header="path,label,remark"), least=1)
+    assert data.paths == [names[0], names[3]]
+    note = "1 rows hold line breaks in other columns, the first in line 2"
+    assert said(data, note)
+    (folder / "list.csv").write_text("\n".join(rows))
+    assert said(own_data.read(folder / "list.csv", least=1), note.replace("2", "1"))
+
+
+def test_one_nul_does_not_make_it_utf_16(folder):  # noqa: F811
+    rows = "path,label\ncat/b.png,cat\ncat/old/a.png,cat\ndog/1.png,dog\ndog/2\0.png,dog\ndog/2.png,dog\n"
+    (folder / "list.csv").write_text(rows)
+    data = own_data.read(folder / "list.csv")
+    assert len(data.labels) == 4
+    assert data.notes == []
+    assert list(problems(data)) == ["dog/2\\x00.png"]
 
 
 ROWS = ["cat/b.png,cat", "cat/old/a.png,cat", "dog/1.png,dog", "dog/2.png,dog"]
