@@ -93,10 +93,12 @@ def table(runs: dict[str, dict]) -> str:
     lines = []
     for name in names:
         made = [claim for one in runs.values() for claim in one["claims"] if claim["name"] == name]
-        held = sum(claim["passed"] for claim in made)
-        mark = "" if held == len(runs) else "  <-- " + ", ".join(_misses(runs, name))
+        missed = _misses(runs, name)
+        mark = "  <-- " + ", ".join(missed) if missed else ""
         required = made[0]["required"]
-        lines.append(f"  {held:2}/{len(runs)}  {name}: {_range(made)}, required {required}{mark}")
+        lines.append(
+            f"  {len(runs) - len(missed):2}/{len(runs)}  {name}: {_range(made)}, required {required}{mark}"
+        )
     lines += [f"  {run} failed: {one['error']}" for run, one in runs.items() if "error" in one]
     return "\n".join(lines)
 

@@ -153,6 +153,7 @@ def fit(
     test = test and tuple(part.to(device) for part in test)
     for recorder in recorders:
         recorder.start(recipe.epochs, len(labels), device)
+    in_training, in_evaluation = ([r for r in recorders if r.when == when] for when in ("train", "eval"))
     run = Fit(model)
     hidden = None if progress is None else not progress
 
@@ -163,10 +164,10 @@ def fit(
             start, lr = time.perf_counter(), optimizer.param_groups[0]["lr"]
             parts = batches(torch.randperm(len(labels), generator=order).to(device), recipe.batch_size)
             step = Step(model, loss.at_epoch(epoch), optimizer, recipe)
-            sums = _epoch(step, images, labels, parts, epoch, recorders, stop)
+            sums = _epoch(step, images, labels, parts, epoch, in_training, stop)
             row = epoch_row(*sums, labels, run.best_accuracy())
             schedule.step()
-            _record_evaluation(model, images, labels, epoch, recorders)
+            _record_evaluation(model, images, labels, epoch, in_evaluation)
             if test:
                 row["test_accuracy"] = accuracy(model, *test)
             run.history.append({"epoch": epoch, "lr": lr} | row | {"seconds": time.perf_counter() - start})
@@ -303,7 +304,6 @@ def add_l1(parameters, strength: float) -> None:
 
 def _epoch(step, images, labels, parts, epoch, recorders, stop) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """One pass over the batches: the sums that `epoch_row` takes. Nothing waits for the device."""
-    recorders = [recorder for recorder in recorders if recorder.when == "train"]
     step.model.train()
     total = torch.zeros((), device=images.device)
     correct = torch.zeros((), device=images.device)
@@ -356,7 +356,6 @@ def _far_below(share: float, reference: float, samples: int) -> bool:
 
 
 def _record_evaluation(model, images, labels, epoch, recorders) -> None:
-    recorders = [recorder for recorder in recorders if recorder.when == "eval"]
     if not recorders:
         return
     logits = predict(model, images)
