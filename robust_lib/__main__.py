@@ -54,8 +54,8 @@ def _pairs(context: click.Context, option: click.Parameter, texts: tuple[str, ..
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many, for --shake.")
 def course(only, profile: str, given: dict[str, str], out: Path, in_place: bool, shake: bool, seeds: int):
     """Run the notebooks headless, check their claims, and write pages to browse."""
-    from robust_lib import course as runner
-    from robust_lib import shake as shaker
+    from robust_lib.course import runner as runner
+    from robust_lib.course import shake as shaker
 
     if shake and (in_place or profile != "quick" or "SEED" in given):
         raise click.UsageError("--shake goes with --only, -p and --seeds alone, and chooses SEED itself")
@@ -91,7 +91,8 @@ def bench() -> None:
 @bench.command("losses")
 def bench_losses() -> None:
     """An epoch of training with every loss, 1,024 digits, as multiples of one with cross entropy."""
-    from robust_lib import bench, data
+    from robust_lib import data
+    from robust_lib.sweeps import bench
 
     digits = data.load("mnist", "train", size="mini")
     few = replace(digits, images=digits.images[:1024], labels=digits.labels[:1024], index=digits.index[:1024])
@@ -103,7 +104,7 @@ def bench_aum() -> None:
     """One epoch of the area under the margin, 50,000 x 10 in batches of 128: ours and the aum package."""
     import torch
 
-    from robust_lib import bench
+    from robust_lib.sweeps import bench
 
     torch.set_num_threads(1)
     found = bench.aum_seconds()
@@ -122,7 +123,8 @@ def bench_training(name: str, size: str, epochs: int) -> None:
     """The HS network on the CPU: fit, in float32 and bfloat16, against a torchvision + DataLoader loop."""
     import torch
 
-    from robust_lib import bench, data
+    from robust_lib import data
+    from robust_lib.sweeps import bench
 
     pictures = [data.load(name, split, size=size) for split in ("train", "test")]
     click.echo(f"{name} {size}, hs_mnist, batch 128, {epochs} epochs, {torch.get_num_threads()} CPU threads")
@@ -133,7 +135,7 @@ def bench_training(name: str, size: str, epochs: int) -> None:
 @click.option("--device", default="auto", show_default=True)
 def bench_growth(device: str) -> None:
     """Seconds and peak memory against images, classes and losses to try, into results/growth.jsonl."""
-    from robust_lib import growth
+    from robust_lib.sweeps import growth
 
     growth.run(device=device)
 
@@ -156,13 +158,13 @@ def sweep(name, show, scale, where, results, **options) -> None:
 
     It can be stopped at any moment; the same command goes on from there.
     """
-    from robust_lib import executors
+    from robust_lib import sweeps
 
     if show:
-        click.echo(executors.listing() if show == "listing" else executors.status(results))
+        click.echo(sweeps.listing() if show == "listing" else sweeps.status(results))
         return
     try:
-        counts = executors.run_named(name, scale, where, folder=results, **options)
+        counts = sweeps.run_named(name, scale, where, folder=results, **options)
     except (ValueError, RuntimeError) as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
@@ -215,11 +217,12 @@ def find(source: Path, out: Path | None, missing: tuple[str, ...], list_only: bo
     SOURCE is a folder with one sub-folder of images per class, a CSV with columns path and label, or an .npz
     with labels and images or features. It is never written to. If stopped, the same command goes on.
     """
-    from robust_lib import find, own_data
+    from robust_lib import find
+    from robust_lib.find import reading
 
     try:
         if list_only:
-            click.echo(os.fsencode(own_data.list_paths(source)), nl=False)
+            click.echo(os.fsencode(reading.list_paths(source)), nl=False)
         else:
             find.find(source, out, missing=missing or None, **options)
     except (ValueError, RuntimeError, OSError) as error:
@@ -246,15 +249,16 @@ def get_data(names: tuple[str, ...]) -> None:
     NAMES: cifar-n, label-errors, cifar-10h (human labels); mnist, fashion_mnist, cifar10, cifar100 (images).
     They go into the folder that ROBUST_DATA names, or else into the usual cache.
     """
-    from robust_lib import data, verdicts
+    from robust_lib import data
+    from robust_lib.data import people
 
-    known = (*verdicts.COLLECTIONS, *data.MIRRORS)
+    known = (*people.COLLECTIONS, *data.MIRRORS)
     if unknown := [name for name in names if name not in known]:
         raise click.UsageError(f"there is no data set {', '.join(unknown)}; there are {', '.join(known)}")
     for name in names:
         try:
-            splits = [] if name in verdicts.COLLECTIONS else ["train", "test"]
-            lines = [data.load(name, split, size="full").origin for split in splits] or verdicts.fetch(name)
+            splits = [] if name in people.COLLECTIONS else ["train", "test"]
+            lines = [data.load(name, split, size="full").origin for split in splits] or people.fetch(name)
         except data.DataError as error:
             raise click.ClickException(str(error)) from None
         click.echo("\n".join(lines))
@@ -269,10 +273,11 @@ def record() -> None:
 @click.option("--device", default="auto", show_default=True)
 def record_verdicts(device: str) -> None:
     """Chapter 13: detectors against people, on full MNIST and CIFAR-10; eight minutes on one idle core."""
-    from robust_lib import data, judged
+    from robust_lib import data
+    from robust_lib.sweeps import against_people
 
     try:
-        judged.record(device=device, progress=click.echo)
+        against_people.record(device=device, progress=click.echo)
     except data.DataError as error:
         raise click.ClickException(str(error)) from None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nbformat
 
-from robust_lib import course
+from robust_lib.course import runner
 
 MAX_BYTES = 1_500_000
 MEDIAN_LINES, P90_LINES = 8, 25
@@ -26,11 +26,11 @@ PRIVATE = {
 def problems(path: Path) -> list[str]:
     """Every rule that a stored notebook breaks, as text; empty when it is clean."""
     try:
-        notebook = course.read(path)
+        notebook = runner.read(path)
         nbformat.validate(notebook)
-        course.check_source(notebook)
-        course.check_executed(notebook)
-    except (course.NotebookError, nbformat.ValidationError) as error:
+        runner.check_source(notebook)
+        runner.check_executed(notebook)
+    except (runner.NotebookError, nbformat.ValidationError) as error:
         return [str(error)]
     return [message for rule in RULES for message in rule(path, notebook)]
 
@@ -46,7 +46,7 @@ def _size(path, notebook):
 
 
 def _executed_in_order(path, notebook):
-    counts = [cell.execution_count for cell in course.code_cells(notebook)]
+    counts = [cell.execution_count for cell in runner.code_cells(notebook)]
     if counts != list(range(1, len(counts) + 1)):
         yield f"not executed 1..N on a fresh kernel: {counts}"
 
@@ -91,7 +91,7 @@ def _checked_text(path, notebook):
 
 
 def _cell_lengths(path, notebook):
-    lengths = sorted(len(cell.source.splitlines()) for cell in course.code_cells(notebook))
+    lengths = sorted(len(cell.source.splitlines()) for cell in runner.code_cells(notebook))
     median, p90 = statistics.median(lengths), lengths[math.ceil(0.9 * len(lengths)) - 1]
     if median > MEDIAN_LINES or p90 > P90_LINES:
         limits = f"at most {MEDIAN_LINES} and {P90_LINES}"
@@ -109,18 +109,18 @@ def _opening(path, notebook):
 
 
 def _badge(path, notebook):
-    wanted = BADGE.format(repository=course.REPOSITORY, name=path.name)
+    wanted = BADGE.format(repository=runner.REPOSITORY, name=path.name)
     text = "\n".join(cell.source for cell in notebook.cells)
     found = set(re.findall(r"https://colab\.research\.google\.com/[^\s)\"]*\.ipynb", text))
     if found != {wanted}:
         yield f"Colab badge must be {wanted}; found {sorted(found)}"
     for repository in re.findall(r"git\+https://github\.com/([\w.-]+/[\w-]+)", text):
-        if repository != course.REPOSITORY:
-            yield f"install line names {repository}; the repository is {course.REPOSITORY}"
+        if repository != runner.REPOSITORY:
+            yield f"install line names {repository}; the repository is {runner.REPOSITORY}"
 
 
 def _install_order(path, notebook):
-    for cell in course.code_cells(notebook):
+    for cell in runner.code_cells(notebook):
         package, cleanlab = (
             cell.source.find(f"%pip install -q {what}") for what in ("--no-deps", "cleanlab")
         )
@@ -136,7 +136,7 @@ def _before_parameters(notebook):
 
 
 def _all_outputs(notebook):
-    for number, cell in enumerate(course.code_cells(notebook), 1):
+    for number, cell in enumerate(runner.code_cells(notebook), 1):
         for output in cell.outputs:
             yield number, output
 

@@ -1,5 +1,8 @@
 """One function per figure, each returning a matplotlib Figure; the look they share is here."""
 
+import io
+
+import matplotlib
 import matplotlib.pyplot as plt
 import seaborn as sns
 
@@ -28,3 +31,13 @@ def legend_below(fig, axes, columns: int | None = None) -> None:
     handles = {text: h for ax in axes.flat for h, text in zip(*ax.get_legend_handles_labels(), strict=True)}
     columns = len(handles) if columns is None else columns
     fig.legend(handles.values(), handles, loc="outside lower center", ncols=columns, frameon=False)
+
+
+def rendered(fig, kind: str) -> bytes:
+    """The figure as the bytes of a "png" or "svg" file, the same for the same figure."""
+    buffer = io.BytesIO()
+    # No dates and no random ids inside: the same figure is the same file.
+    metadata = {"Software": None} if kind == "png" else {"Date": None}
+    with matplotlib.rc_context({"svg.hashsalt": "robust-losses-course"}):
+        fig.savefig(buffer, format=kind, dpi=100, bbox_inches="tight", metadata=metadata)
+    return buffer.getvalue()

@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
-from robust_lib import losses, weights
+from robust_lib import losses
 from robust_lib.figures import COLOURS, DASHES, line_style, panels
+from robust_lib.losses import weights
 
 LEVELS = (0.01, 0.1, 0.25, 0.5, 0.75, 0.95)  # noise ratios at which the regions are cut
 

@@ -3,8 +3,10 @@
 import matplotlib.pyplot as plt
 import torch
 
-from robust_lib import errata, losses, weights
+from robust_lib import losses
 from robust_lib.figures import line_style, panels
+from robust_lib.losses import weights
+from robust_lib.papers import errata
 
 # Values that show what a parameter does. A loss that is not named here gets multiples of its default.
 VALUES = {

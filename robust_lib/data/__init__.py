@@ -1,0 +1,21 @@
+"""Images, and the wrong labels on them. Read images, noise, people, on_disk (large noisy sets) in this order.
+
+train = data.load("mnist", "train")
+noisy, flipped = data.noise.corrupt(train.labels, data.noise.uniform(10, 0.3), seed=0)
+images = data.to_float(train.images, train.name)
+"""
+
+from robust_lib.data import noise, on_disk, people
+from robust_lib.data.images import (
+    CIFAR10,
+    MINI_MD5,
+    MIRRORS,
+    PAIRS,
+    SETS,
+    DataError,
+    ImageSet,
+    cache_folder,
+    cifar100_superclasses,
+    load,
+    to_float,
+)

@@ -1,0 +1,463 @@
+"""Label errors in one's own data: read, train, detect, rank, and write pages to look at.
+
+    found = find("photos/")                  # photos/cat/*.jpg, photos/dog/*.jpg, …
+    found.table.head(20)                     # the most suspicious labels; found.out / "index.html" shows them
+
+Every fold and threshold run is stored as it ends, so that the same call goes on where one was stopped.
+"""
+
+import functools
+import hashlib
+import io
+import json
+import math
+import platform
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from robust_lib import detection, losses, records, training
+from robust_lib.detection import Detection, ThresholdRun, aum
+from robust_lib.find import pages, reading
+from robust_lib.find.reading import OwnData
+from robust_lib.training import Recorder, models
+
+# With HS's parameters: its fixed ones, for ANL those of CIFAR-10 without the L1 term; γ and c from the middle
+# of Table 1. Blurry has its gradient stopped, the variant that trains from the first epoch.
+LOSSES = {
+    "ce": losses.ce(),
+    "focal": losses.focal(gamma=2.0),
+    "gce": losses.gce(q=0.7),
+    "anl_ce": losses.anl_ce(alpha=5.0, beta=5.0),
+    "anl_fl": losses.anl_fl(alpha=5.0, beta=5.0, gamma=0.5),
+    "blurry": losses.blurry(gamma=0.4, stop_gradient=True),
+    "piecewise_zero": losses.piecewise_zero(c=0.02).delayed(1),
+}
+TOOL = "robust_lib find"  # how run.json says whose it is
+DETECTORS = ("cl", "aum", "both")
+FOLDS, THRESHOLD_RUNS = 5, 2
+LITTLE = 0.5  # agreement out of sample below which the flags are mostly the networks' own mistakes
+OF_THE_REST = 0.25  # and the share of what the largest class leaves open that the networks must get right
+IMAGES = training.Recipe(epochs=8, batch_size=64)
+FEATURES = training.Recipe(
+    epochs=10, batch_size=64
+)  # at least; few samples get more epochs, to FEATURE_STEPS
+FEATURE_STEPS = 600
+HOW_TO_READ = {
+    "cl": "cl: label quality by Confident Learning, 0 … 1; the lower, the more suspicious.",
+    "aum": "aum: area under the margin above the threshold samples' 99th percentile; flagged below 0.",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What was found among the N samples of data (which says what was left out, and why).
+
+    flagged: bool (N,). ranking: int64 (N,), positions, the most suspicious first. suggested: int64 (N,), the
+    network's class, of the flagged ones its best other than the given. detections: by detector, "cl" and
+    "aum". probs: float32 (N, K), out of sample but for the detector "aum". out: the folder with the pages.
+    """
+
+    data: OwnData
+    out: Path
+    detections: dict[str, Detection]
+    flagged: np.ndarray
+    ranking: np.ndarray
+    suggested: np.ndarray
+    probs: np.ndarray
+    summary: list[str]
+
+    @cached_property
+    def table(self):
+        """ranked.csv as a DataFrame: rank (from 1), path, index in the source, given and suggested label,
+        flagged, and each detector's score and verdict."""
+        import pandas as pd
+
+        order, names = self.ranking, np.array(self.data.classes)
+        columns = {
+            "rank": np.arange(1, len(order) + 1),
+            "path": [self.data.paths[n] for n in order],
+            "index": self.data.index[order],
+            "given": names[self.data.labels[order]],
+            "suggested": names[self.suggested[order]],
+            "flagged": self.flagged[order],
+        }
+        for name, one in self.detections.items():
+            columns[f"score_{name}"] = one.score[order]
+            columns[f"flagged_{name}"] = one.flagged[order]
+        return pd.DataFrame(columns)
+
+    @property
+    def noise_matrix(self) -> np.ndarray:
+        """Counts int64 (K, K), row: given label, column: suggested where flagged, else given."""
+        counts = np.zeros((len(self.data.classes),) * 2, dtype=np.int64)
+        held = np.where(self.flagged, self.suggested, self.data.labels)
+        np.add.at(counts, (self.data.labels, held), 1)
+        return counts
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One kind of training on all of the data, cut into parts that can be done and stored one by one."""
+
+    inputs: Tensor
+    labels: Tensor
+    classes: int
+    network: str
+    loss: Callable
+    recipe: training.Recipe
+    seed: int
+    device: str
+    progress: bool | None
+
+    def parts(self, detector: str) -> dict[str, Callable[[], dict[str, np.ndarray]]]:
+        """What the detector needs, by name."""
+        wanted = {}
+        if detector != "aum":
+            wanted = {f"fold {k + 1} of {FOLDS}": lambda k=k: self.fold(k) for k in range(FOLDS)}
+        if detector != "cl":
+            names = [f"threshold run {r + 1} of {THRESHOLD_RUNS}" for r in range(THRESHOLD_RUNS)]
+            wanted |= {name: lambda r=r: self.threshold_run(r) for r, name in enumerate(names)}
+        return wanted
+
+    def fold(self, k: int) -> dict[str, np.ndarray]:
+        """The k-th fold of training.cross_validate: probabilities of the samples it does not train on."""
+        own, train, held = training.split(self.labels, FOLDS, self.seed)[k]
+        run = self._train(own, self.inputs[train], self.labels[train], self.classes)
+        return self._evidence(run.state, held=held.numpy(), probs=self._probs(run.model, self.inputs[held]))
+
+    def threshold_run(self, r: int) -> dict[str, np.ndarray]:
+        """The r-th of detectors.threshold_runs, and the network's probabilities of the real classes."""
+        given, mask = aum.threshold_samples(self.labels, self.classes, self.seed, run=r)
+        recorder = Recorder("train")
+        run = self._train(2 * self.seed + r, self.inputs, given, self.classes + 1, recorder)
+        probs = self._probs(run.model, self.inputs)
+        return self._evidence(run.state, margins=recorder.margin.numpy(), mask=mask.numpy(), probs=probs)
+
+    def seconds_per_sample(self) -> float:
+        """Of one epoch, measured on a few batches."""
+        few = slice(8 * self.recipe.batch_size)
+        short = replace(self, recipe=replace(self.recipe, epochs=1), progress=False)
+        for _ in range(2):  # the first one warms up
+            start = time.perf_counter()
+            short._train(0, self.inputs[few], self.labels[few], self.classes)
+        return (time.perf_counter() - start) / len(self.labels[few])
+
+    def _train(self, seed, inputs, labels, outputs, *recorders) -> training.Fit:
+        if self.network == "mlp":
+            model = models.mlp(self.inputs.shape[1], outputs, seed)
+        else:
+            model = models.build(self.network, self.inputs, outputs, seed)
+        extra = {"recorders": recorders, "seed": seed, "device": self.device, "progress": self.progress}
+        return training.fit(model, inputs, labels, self.loss, self.recipe, **extra)
+
+    def _evidence(self, state: str, **arrays: np.ndarray) -> dict[str, np.ndarray]:
+        """The arrays of a part. ValueError if they are not finite: no detector could use them."""
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            other = "gce" if str(self.loss) == str(LOSSES["ce"]) else "ce"
+            raise ValueError(f"training with {self.loss} {state}: take another loss, such as {other}")
+        return arrays | {"state": state}
+
+    def _probs(self, model: nn.Module, inputs: Tensor) -> np.ndarray:
+        logits = training.predict(model, inputs.to(training.pick_device(self.device)))
+        return logits[:, : self.classes].softmax(1).cpu().numpy()
+
+
+def find(
+    source,
+    out=None,
+    *,
+    loss="gce",
+    detector: str = "both",
+    epochs: int | None = None,
+    device: str = "auto",
+    features=None,
+    paths=None,
+    missing=None,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> Findings:
+    """Searches a data set for wrong labels and writes what it finds to the folder `out`.
+
+    source, features, paths, missing: as own_data.read. out: by default find-NAME in the working directory;
+    holds ranked.csv, index.html, noise_matrix.csv, .png and .svg, problems.csv, run.json and parts/, from
+    which the same call goes on after an interruption. loss: one of LOSSES or a loss. detector: "cl"
+    (Confident Learning, five folds), "aum" (two threshold runs), or "both". epochs: by default 8 for images,
+    and for features as many as a fold's FEATURE_STEPS batches take, but at least 10. progress: as
+    training.fit. Never writes to the input.
+    Raises ValueError for unknown names, an input that cannot be used, an `out` that is something else, or a
+    training whose outputs are not finite.
+    """
+    began = time.perf_counter()
+    if detector not in DETECTORS or (isinstance(loss, str) and loss not in LOSSES):
+        raise ValueError(
+            f"detector must be one of {', '.join(DETECTORS)}, and loss one of {', '.join(LOSSES)} or a loss, "
+            f"got {detector!r} and {loss!r}"
+        )
+    out = _check_out(out, Path(source))
+    data = reading.read(source, features, least=FOLDS, paths=paths, missing=missing)
+    pages.rehearse(data.classes)  # what cannot be drawn fails now rather than after hours of training
+    job = _job(data, LOSSES[loss] if isinstance(loss, str) else loss, epochs, seed, device, progress)
+    settings = _settings(job, data)
+    out.mkdir(parents=True, exist_ok=True)
+    _write_run(out, data, settings, detector, status="unfinished")
+    (out / "parts").mkdir(exist_ok=True)
+    summary = [_data_line(data), *data.notes, *_formula_note(data), _job_line(job, detector)]
+    _say(*summary)
+    evidence = _evidence(job, out / "parts", settings, detector)
+    found = _findings(data, out, evidence, summary)
+    pages.write(found)
+    _write_run(
+        out, data, settings, detector, status="finished", seconds=round(time.perf_counter() - began, 1)
+    )
+    _say(*found.summary[len(summary) :], f"look at {out / 'index.html'}")
+    return found
+
+
+def _say(*lines: str) -> None:
+    """Prints lines, with ? for what a narrow terminal lacks; a terminal that is gone does not end the run."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    for line in lines:
+        try:
+            print(line.encode(encoding, "replace").decode(encoding), flush=True)
+        except (OSError, ValueError):  # a closed pipe, a closed file
+            return
+
+
+def _check_out(out, source: Path) -> Path:
+    """The output folder; ValueError if it is inside the input or holds other things than an earlier run."""
+    real, here = source.resolve(), Path.cwd()
+    if out is None:  # not inside the input, if that is where we are
+        here = real.parent if real in (here, *here.parents) else here
+        out = here / f"find-{real.stem if real.is_file() else real.name}"
+    out = Path(out)
+    if real in (out.resolve(), *out.resolve().parents):
+        raise ValueError(f"out must not be inside the input, got {out}")
+    if out.exists() and not (out.is_dir() and _is_begun(out)):
+        before = _source_of(out)
+        if before is None:
+            raise ValueError(f"out must be a new folder or one of an earlier run, got {out}")
+        if before != reading.shown(real):
+            raise ValueError(f"out must be a new folder, got {out}, which holds the results for {before}")
+    return out
+
+
+def _is_begun(out: Path) -> bool:
+    """Whether a folder holds nothing, or only what a run leaves that is stopped before its first record."""
+    begun = _record_of(out) is not None and _source_of(out) is None
+    inside = [path.name for path in (out / "parts").glob("*")]
+    names = {path.name for path in out.iterdir() if not path.name.lstrip(".").startswith("run.json")}
+    return begun and names <= {"parts"} and all(".npz" in name for name in inside)
+
+
+def _source_of(out: Path) -> str | None:
+    """The source of an earlier run into this folder, if its run.json can be read."""
+    source = (_record_of(out) or {}).get("source")
+    return None if source is None else str(source)
+
+
+def _record_of(out: Path) -> dict | None:
+    """run.json of an earlier run, {} if it is absent or empty, or broken beside parts/; None if not ours."""
+    try:
+        content = (out / "run.json").read_bytes()
+        run = json.loads(content)
+    except FileNotFoundError:
+        return {}
+    except OSError:
+        return None
+    except ValueError:
+        return None if content.strip(b"\0 \r\n") and not (out / "parts").is_dir() else {}
+    return run if isinstance(run, dict) and run.get("tool") == TOOL else None
+
+
+def _job(data: OwnData, loss, epochs: int | None, seed: int, device: str, progress) -> Job:
+    labels = torch.from_numpy(data.labels)
+    if data.features is None:
+        network, recipe, inputs = "stride_cnn", IMAGES, _standardised(data.images)
+    else:
+        fewest = min(len(train) for _, train, _ in training.split(labels, FOLDS, seed))
+        network, recipe, inputs = "mlp", _feature_recipe(fewest), data.features
+    recipe = replace(recipe, epochs=recipe.epochs if epochs is None else epochs)
+    device = str(training.pick_device(device))
+    return Job(inputs, labels, len(data.classes), network, loss, recipe, seed, device, progress)
+
+
+def _standardised(images: Tensor) -> Tensor:
+    """Mean 0 and deviation 1 for each channel; in place, as they may be large."""
+    inputs = images.float().div_(255)
+    inputs.sub_(inputs.mean((0, 2, 3), keepdim=True))
+    return inputs.div_(inputs.std((0, 2, 3), keepdim=True).clamp(min=1e-6))
+
+
+def _feature_recipe(samples: int) -> training.Recipe:
+    """A head needs a number of steps: few samples to train on are seen in more epochs."""
+    batches = math.ceil(samples / FEATURES.batch_size)
+    return replace(FEATURES, epochs=max(FEATURES.epochs, math.ceil(FEATURE_STEPS / batches)))
+
+
+def _settings(job: Job, data: OwnData) -> dict:
+    """All that a part depends on; a stored part of other settings is made anew."""
+    return {
+        "data_md5": data.signature,
+        "network": job.network,
+        "loss": str(job.loss),
+        "recipe": asdict(job.recipe),
+        "seed": job.seed,
+        "folds": FOLDS,
+        "device": job.device,
+        "library_md5": _code(),
+        **{package: version(package) for package in ("torch", "numpy", "scikit-learn")},
+    }
+
+
+@functools.cache
+def _code() -> str:
+    """md5 of this package's modules: evidence made by another version of them is not mixed with ours."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for path in sorted(Path(records.__file__).parent.rglob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _evidence(job: Job, folder: Path, settings: dict, detector: str) -> dict[str, dict[str, np.ndarray]]:
+    parts, key = job.parts(detector), json.dumps(settings, sort_keys=True)
+    evidence = {name: _stored(folder, name, key) for name in parts}
+    missing = [name for name in parts if evidence[name] is None]
+    if missing:
+        share = (FOLDS - 1) / FOLDS
+        epochs = sum(share if name.startswith("fold") else 1 for name in missing) * job.recipe.epochs
+        seconds = job.seconds_per_sample() * len(job.labels) * epochs
+        _say(f"{len(missing)} of {len(parts)} parts to train, about {_duration(seconds)}")
+    for name in missing:
+        start = time.perf_counter()
+        evidence[name] = parts[name]()
+        _store(folder, name, key, evidence[name])
+        _say(f"{name}: {_duration(time.perf_counter() - start)}")
+    return evidence
+
+
+def _stored(folder: Path, name: str, key: str) -> dict[str, np.ndarray] | None:
+    path = folder / f"{name.replace(' ', '-')}.npz"
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as pack:
+            return {k: pack[k] for k in pack.files} if str(pack["key"]) == key else None
+    except Exception:  # not there, cut short, or something else: all the same, it is made anew
+        return None
+
+
+def _store(folder: Path, name: str, key: str, arrays: dict[str, np.ndarray]) -> None:
+    buffer = io.BytesIO()
+    np.savez(buffer, key=key, **arrays)
+    records.atomically(folder / f"{name.replace(' ', '-')}.npz", buffer.getvalue())
+
+
+def _findings(data: OwnData, out: Path, evidence: dict, summary: list[str]) -> Findings:
+    labels, classes = data.labels, len(data.classes)
+    folds = [part for name, part in evidence.items() if name.startswith("fold")]
+    runs = [part for name, part in evidence.items() if name.startswith("threshold")]
+    detections, probs = {}, np.mean([part["probs"] for part in runs], axis=0) if runs else None
+    if folds:
+        probs = np.empty((len(labels), classes), dtype=np.float32)
+        for part in folds:
+            probs[part["held"]] = part["probs"]
+        detections["cl"] = detection.confident_learning(labels, probs)
+    if runs:
+        pairs = [ThresholdRun(*(torch.from_numpy(part[key]) for key in ("margins", "mask"))) for part in runs]
+        detections["aum"] = detection.area_under_margin(labels, pairs)
+    flagged = np.logical_and.reduce([one.flagged for one in detections.values()])
+    ranking = detections["aum" if runs else "cl"].ranking
+    others = probs.copy()
+    others[np.arange(len(labels)), labels] = -1
+    suggested = np.where(flagged, others.argmax(1), probs.argmax(1))
+    verdict = _verdict(detections, flagged, [str(part["state"]) for part in evidence.values()])
+    if folds:
+        verdict.insert(0, _agreement_line(probs, labels))
+    return Findings(data, out, detections, flagged, ranking, suggested, probs, summary + verdict)
+
+
+def _verdict(detections: dict[str, Detection], flagged: np.ndarray, states: list[str]) -> list[str]:
+    """The lines that say what was found, and how to read the scores. states: how each training ended."""
+    each = ", ".join(f"{name} flags {found.flagged.sum():,}" for name, found in detections.items())
+    share = f"{100 * flagged.mean():.1f} %"
+    lines = [f"{flagged.sum():,} of {len(flagged):,} labels are flagged, {share}"]
+    if len(detections) > 1:
+        lines[0] += f": both detectors agree on them ({each}); the ranking is that of aum"
+    failed = Counter(state for state in states if state != "learning")
+    if failed:
+        ended = ", ".join(f"{count} {state}" for state, count in sorted(failed.items()))
+        lines.append(
+            f"{failed.total()} of {len(states)} trainings failed ({ended}): do not trust the scores, try "
+            "another loss (ce) or more epochs"
+        )
+    return lines + [HOW_TO_READ[name] for name in detections]
+
+
+def _agreement_line(probs: np.ndarray, labels: np.ndarray) -> str:
+    agreement, largest = (probs.argmax(1) == labels).mean(), np.bincount(labels).max() / len(labels)
+    line = (
+        f"out of sample, the networks give {100 * agreement:.0f} % of the samples their given label; always "
+        f"naming the largest class would give {100 * largest:.0f} %"
+    )
+    if agreement >= max(LITTLE, largest + OF_THE_REST * (1 - largest)):
+        return line
+    return line + ": they learned little, trust the top of the ranking rather than the flags"
+
+
+def _data_line(data: OwnData) -> str:
+    what = "images" if data.features is None else f"features of {data.features.shape[1]} numbers"
+    count = len(data.problems)
+    found = "no problem" if not count else "1 problem" if count == 1 else f"{count:,} problems"
+    return f"{len(data.labels):,} {what}, {len(data.classes)} classes, {found} in {data.source.name}"
+
+
+def _formula_note(data: OwnData) -> list[str]:
+    """Names that a spreadsheet program would compute; they are written as they are."""
+    names = [*data.classes, *data.paths, *(problem.path for problem in data.problems)]
+    odd = [name for name in names if name.startswith(tuple("=+-@")) and not reading.NUMBER.fullmatch(name)]
+    what = "class names or paths begin with = + - or @: spreadsheet programs read these in a CSV as formulas"
+    return [f"{what}, the first is {odd[0]}"] if odd else []
+
+
+def _job_line(job: Job, detector: str) -> str:
+    trainings = {"cl": f"{FOLDS} folds", "aum": f"{THRESHOLD_RUNS} threshold runs"}
+    wanted = " and ".join(text for name, text in trainings.items() if detector in (name, "both"))
+    return f"{job.network}, {job.loss}, {job.recipe.epochs} epochs on {job.device}: {wanted}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{max(1, math.ceil(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _write_run(out: Path, data: OwnData, settings: dict, detector: str, **status) -> None:
+    packages = ("robust-losses-course", "torch", "numpy", "cleanlab", "scikit-learn", "pillow")
+    run = {
+        "tool": TOOL,
+        "source": reading.shown(data.source.resolve()),
+        **status,
+        "samples": len(data.labels),
+        "classes": list(data.classes),
+        "detector": detector,
+        **settings,
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in packages},
+    }
+    records.atomically(out / "run.json", json.dumps(run, indent=1, ensure_ascii=False) + "\n")
+
+
+def _version(package: str) -> str | None:
+    """None for this package where it runs from a checkout and is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

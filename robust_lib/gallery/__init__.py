@@ -1,0 +1,10 @@
+"""The papers' tables and figures beside ours, made from the records.
+
+Read comparison, orderings, artefacts, drawings, cost, pages in this order.
+
+    gallery.comparison.table("HS Table 1", "small")
+    gallery.write(Path("figures"))
+"""
+
+from robust_lib.gallery import comparison, drawings
+from robust_lib.gallery.pages import draw, write

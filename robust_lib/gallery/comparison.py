@@ -1,0 +1,562 @@
+"""Recorded trials beside the papers' numbers: which belong together, how far apart they are, and as tables.
+
+    cells("HS Table 1")              one Cell per number of the paper: theirs, and ours or a gap
+    cells("HS Table 1", "small")     what the small version gave, beside the paper's number where there is one
+    table(cells("HS Table 1"))       as Markdown
+
+Nothing of ours is picked on the score shown. All losses under one noise are of one setting: the paper's, or
+the one with the fewest differences from it. γ and c are the paper's where they are recorded, else the nearest
+that are. A gap stays a gap.
+"""
+
+import statistics
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from robust_lib import training
+from robust_lib.papers import Reported, reported
+
+GRID = {"blurry": ("gamma", "γ"), "piecewise_zero": ("c", "c")}  # whose parameter HS picks for each cell
+HS_LABELS = {
+    "ce": "CE",
+    "focal": "FL",
+    "gce": "GCE",
+    "anl_ce": "ANL-CE",
+    "anl_fl": "ANL-FL",
+    "piecewise_zero": "PZ",
+}
+BLURRY = {False: "BL, true gradient", True: "BL, stopped gradient"}  # HS does not say which one it used
+CV_LABELS = {
+    "ce": "CE",
+    "cv_sce": "SCE",
+    "gce": "GCE",
+    "cv_nce_mae": "NCE+MAE",
+    "aul": "AUL",
+    "agce": "AGCE",
+    "nce": "NCE",
+    "mae": "MAE",
+}
+MOVES = {"": "", "shifted": " shift", "scaled": " scale"}
+# A trial's noise in the paper's word.
+HS_NOISES = {
+    "uniform": "uniform",
+    "human:cifar10n-aggregate": "human_aggregate",
+    "human:cifar10n-worst": "human_worst",
+    "human:cifar100n-fine": "human",
+}
+CV_NOISES = HS_NOISES | {"uniform": "symmetric", "superclass": "asymmetric"}
+
+# The papers' networks and recipes.
+HS_SETTINGS = {
+    "mnist": ("hs_mnist", "hs-mnist"),
+    "fashion_mnist": ("hs_mnist", "hs-mnist"),
+    "cifar10": ("resnet34_imagenet", "hs-cifar"),
+    "cifar100": ("resnet34_imagenet", "hs-cifar"),
+}
+CV_CIFAR100 = ("resnet34", "cv-cifar100")
+# Changes of a recipe that are the paper's own.
+OWN_CHANGES = {("hs-cifar", "cifar100"): {"step_factor": 0.2}}
+
+UNSTATED = (
+    "HS does not state the batch size, the MNIST network's widths, the grids of γ and c, and which gradient "
+    "Blurry Loss has; it used cleanlab 2.5.0."
+)
+BEST_OF = "The paper gives the best of five runs, ours is the mean over seeds."
+ZHOU = "The paper took the rows CE, GCE, NCE and NCE+AUL from Zhou et al. (2021), which have no human noise."
+RATES = "The figure's learning rates and number of epochs are not in the text we had; these are ours."
+ALPHA = "The paper's α_t cannot be had from its definition (errata cv-4): compare ratios to CE, not values."
+
+# What was picked, by whom, and on which score.
+HS_PICKED = (
+    "HS tried a grid of γ and of c, whose sizes it does not state, and prints for every cell the best value "
+    "by the very score of this table (criticism hs-4 of the errata): its numbers for BL and PZ are biased "
+    "upwards. PZ's delay of one epoch, which we took over, is HS's best in its Fig. 11. "
+)
+HS_ONE = "HS has one γ and one c here for all noise rates, and does not say how it found them. "
+NEAREST = (
+    "Ours are not picked on a score: a row has HS's value where it is recorded, else the nearest that is "
+    "(of two equally near the smaller); *recorded values* says how many there are to take from."
+)
+SGD = (
+    "The recipe is ours, and one choice in it was made on the score shown: SGD in place of Adam, under which "
+    "MAE underfits less (accuracy 0.24 against 0.03; tried once, not recorded)."
+)
+TABLE8 = (
+    "CV tuned the losses' parameters on CIFAR-100 without noise (Table 8) and does not say on which images; "
+    "ours are those, one value each, not tuned again. "
+)
+TABLE9 = (
+    "CV tuned τ for each noise and rate for the best result there (Table 9) and does not say on which "
+    "images; CE and MAE have nothing to tune. Ours are CV's values, one each, not tuned again. "
+)
+TABLE12 = (
+    "CV chose the losses' parameters for the shapes of their weights (Table 12), not for the score, and "
+    "prints the best of five runs. Ours are those parameters, one value each, and the mean over all runs."
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where our side of an artefact comes from.
+
+    sweeps: whose records count. columns: the paper's metric -> (record's column, factor to the paper's unit).
+    settings: data set -> the paper's network and recipe. note: sentences that hold for every cell. picked:
+    what the paper picked on which score, and what we did. stand_ins: data or noise of a small version -> the
+    paper's in whose place it stands. detector: only records of this one ("": of any).
+    """
+
+    sweeps: tuple[str, ...]
+    columns: dict[str, tuple[str, float]]
+    settings: dict[str, tuple[str, str]]
+    note: str = ""
+    picked: str = ""
+    stand_ins: dict[str, str] = field(default_factory=dict)
+    detector: str = ""
+
+
+TABLE1_SWEEPS = (
+    *("hs-table1-mnist", "hs-table1-fashion", "hs-table1-cifar10", "hs-table1-cifar100"),
+    *("hs-fig8", "detectors", "detectors-fashion"),
+)
+PAIRS = {"mnist_pairs": "cifar100"}
+CV_TABLE3 = (("cv-table3",), {"test_accuracy": ("test_accuracy", 100)}, {"cifar100": CV_CIFAR100}, ZHOU)
+F1 = {"f1": ("f1", 1)}
+TEST = {"test_accuracy": ("test_accuracy", 100)}
+AUM = {"cifar100": ("resnet34", "hs-aum")}
+AUM_MARGINS = {"cohens_d": ("cohens_d", 1), "wasserstein": ("wasserstein", 1)}
+ON_CIFAR100 = {"fashion_mnist": "cifar100"}
+BALANCED = {"balanced_accuracy": ("balanced_accuracy", 1)}
+SOURCES = {
+    "HS Table 1": Source(TABLE1_SWEEPS, F1, HS_SETTINGS, UNSTATED, HS_PICKED + NEAREST, PAIRS, "cl"),
+    "HS Table 2": Source(TABLE1_SWEEPS, BALANCED, HS_SETTINGS, UNSTATED, HS_PICKED + NEAREST, PAIRS, "cl"),
+    "HS Table 3": Source(("hs-table3",), F1, HS_SETTINGS, UNSTATED, HS_PICKED + NEAREST, PAIRS),
+    "HS Table 4": Source(
+        ("hs-table4",),
+        F1,
+        HS_SETTINGS,
+        UNSTATED,
+        HS_PICKED + NEAREST,
+        {"human-like:cifar10n-worst": "human_worst"},
+    ),
+    "HS Table 6": Source(("hs-table6",), F1, AUM, UNSTATED, HS_ONE + NEAREST, ON_CIFAR100),
+    "HS Fig. 6": Source(("hs-table6",), AUM_MARGINS, AUM, UNSTATED, HS_ONE + NEAREST, ON_CIFAR100),
+    "CV Table 2": Source(
+        ("cv-table2",),
+        TEST | {"train_accuracy": ("train_accuracy", 100), "alpha": ("alpha_t", 1e4)},
+        {"cifar10": CV_CIFAR100, "cifar100": CV_CIFAR100},
+        ALPHA,
+        TABLE8 + SGD,
+        PAIRS | {"mnist": "cifar10"},
+    ),
+    "CV Table 3": Source(*CV_TABLE3, TABLE9 + SGD, PAIRS),
+    "CV Table 5": Source(
+        ("cv-table5",),
+        TEST | {"diff": ("diff", 100), "snr": ("snr", 1)},
+        {"cifar10": ("cv_cnn8", "cv-cifar10")},
+        BEST_OF,
+        TABLE12,
+        {"fashion_mnist": "cifar10", "pair": "asymmetric"},
+    ),
+    "CV Table 10": Source(*CV_TABLE3, TABLE9 + SGD, PAIRS),
+    "CV Table 11": Source(*CV_TABLE3, TABLE9 + SGD, PAIRS),
+}
+# Figures whose numbers the papers do not print.
+CURVES = {
+    "HS Fig. 8": Source(
+        ("hs-table1-mnist", "hs-table1-cifar100", "hs-fig8"),
+        {},
+        HS_SETTINGS,
+        UNSTATED,
+        "Every γ and c that is recorded is shown. Bold is the best of a row by the score shown, as HS marks "
+        "its own, and so it is biased upwards: it marks where the best lies, not how good it is.",
+    ),
+    "HS Fig. 11": Source(
+        ("hs-fig11",),
+        {},
+        HS_SETTINGS,
+        UNSTATED,
+        "Delays and cut-offs are ours; every one that is recorded is shown and none is picked. HS took the "
+        "best delay of its figure, one epoch, for all its tables.",
+    ),
+    "CV Fig. 4": Source(
+        ("cv-fig4",), {}, {"mnist": ("cv_cnn4", "cv-mnist")}, RATES, "Every run is shown and none is picked."
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Ours:
+    """Our side of a cell, in the paper's unit.
+
+    values: seed -> value. parameter: the one shown, such as "γ=0.4". recorded: how many values of it are
+    recorded in this setting. records: those behind the values. differs: a sentence for each way in which the
+    setting is not the paper's.
+    """
+
+    values: dict[int, float]
+    parameter: str
+    recorded: int
+    records: tuple[dict, ...]
+    differs: tuple[str, ...]
+
+    @property
+    def mean(self) -> float:
+        """Over the seeds."""
+        return statistics.fmean(self.values.values())
+
+    @property
+    def spread(self) -> float | None:
+        """The sample standard deviation over the seeds, None for one seed."""
+        return statistics.stdev(self.values.values()) if len(self.values) > 1 else None
+
+    @property
+    def seeds(self) -> int:
+        """How many."""
+        return len(self.values)
+
+    @property
+    def device(self) -> str:
+        """Where it ran."""
+        return ", ".join(sorted({record["device"] for record in self.records}))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of the paper (None: it has none here), ours (None: no record), and what both are of.
+
+    beside: the paper's number of the same loss on the data and noise in whose place ours stand; where nothing
+    stands in for anything it is `paper`.
+    """
+
+    data: str
+    noise: str
+    rate: float | None
+    loss: str
+    metric: str
+    paper: Reported | None
+    ours: Ours | None
+    beside: Reported | None = None
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus the paper's."""
+        return self.ours.mean - self.paper.mean if self.ours and self.paper else None
+
+
+def cells(artefact: str, scale: str = "paper", folder: Path | None = None) -> list[Cell]:
+    """The artefact's numbers matched with the records in the folder (default results/), in printed order.
+
+    At the scale "paper" every printed number has a cell (HS's BL two, one for each gradient), and so has what
+    we recorded for the same data and noise beyond it; at "small" only what is recorded has one, in the order
+    of data, noise, loss and metric.
+    ValueError for an artefact that no sweep is for, and for an unknown scale.
+    """
+    source, printed = _source(artefact), _printed(artefact)
+    groups = _groups(artefact, source, scale, folder)
+    keys = list(dict.fromkeys([*(key for key, _ in printed), *groups]))
+    places = {key[:3] for key, _ in printed}
+    kept = [key for key in keys if key[:3] in places] if scale == "paper" else _by_place(groups, keys)
+    found = []
+    for key in kept:
+        theirs = (source.stand_ins.get(key[0], key[0]), source.stand_ins.get(key[1], key[1]), *key[2:])
+        for metric in source.columns:
+            paper, beside = printed.get((key, metric)), printed.get((theirs, metric))
+            ours = _ours(groups.get(key, []), metric, source, beside.value if beside else None)
+            if ours or (paper and scale == "paper"):
+                found.append(Cell(*key, metric, paper, ours, beside))
+    return found
+
+
+def _by_place(wanted, keys: list[tuple]) -> list[tuple]:
+    """The wanted ones of the keys, those of one data set, noise and rate together, places and losses in the
+    order in which the keys have them."""
+    places, losses = (list(dict.fromkeys(part)) for part in ((k[:3] for k in keys), (k[3] for k in keys)))
+    return sorted(wanted, key=lambda key: (places.index(key[:3]), losses.index(key[3])))
+
+
+def _printed(artefact: str) -> dict[tuple[tuple, str], Reported]:
+    """The printed numbers by key (data, noise, rate, loss) and metric; BL's two times, for each gradient."""
+    return {
+        ((row.data, row.noise, _rate(row.noise, row.rate), loss), row.metric): row
+        for row in reported.table(artefact)
+        for loss in (BLURRY.values() if row.loss == "BL" else (row.loss,))
+    }
+
+
+def _source(artefact: str) -> Source:
+    if artefact not in SOURCES:
+        raise ValueError(f"artefact must be one of {', '.join(SOURCES)}; got {artefact!r}")
+    return SOURCES[artefact]
+
+
+def records_of(sweeps: tuple[str, ...], scale: str, folder: Path | None) -> list[dict]:
+    """The finished records of some sweeps, each trial once."""
+    lines = [record for name in sweeps for record in sweeps.read(name, scale, folder)]
+    return list({record["key"]: record for record in lines if record["status"] == "done"}.values())
+
+
+def records_for(artefact: str, scale: str, folder: Path | None) -> list[dict]:
+    """The finished records of the artefact's sweeps, without other detectors' and without kinds of noise that
+    other tables of the sweep have and this one has not."""
+    source = (SOURCES | CURVES)[artefact]
+    theirs = {row.noise for row in reported.table(artefact)} if artefact in SOURCES else set()
+    foreign = {"symmetric", "asymmetric"} - theirs if theirs & {"symmetric", "asymmetric"} else set()
+    return [
+        record
+        for record in records_of(source.sweeps, scale, folder)
+        if CV_NOISES.get(record["noise"], record["noise"]) not in foreign
+        and source.detector in ("", record["detector"])
+    ]
+
+
+def _groups(artefact: str, source: Source, scale: str, folder: Path | None) -> dict[tuple, list[dict]]:
+    """Records by data, noise and rate in the paper's words, and the loss as the paper prints it."""
+    records = records_for(artefact, scale, folder)
+    if "diff" in source.columns:
+        records = [record | {"diff": _drop(record, records)} for record in records]
+    groups: dict[tuple, list[dict]] = {}
+    for record in records:
+        noise = (HS_NOISES if artefact.startswith("HS") else CV_NOISES).get(record["noise"], record["noise"])
+        key = (record["data"], noise, _rate(noise, record["rate"]), label(artefact, record))
+        groups.setdefault(key, []).append(record)
+    return _of_one_setting(groups, source)
+
+
+def _of_one_setting(groups: dict[tuple, list[dict]], source: Source) -> dict[tuple, list[dict]]:
+    """For each data set, noise and rate the records of one setting, the same for all losses, so that what
+    differs between two losses is the loss: the paper's setting, else the one with the fewest differences
+    from it, then with the most losses, images, records."""
+    places: dict[tuple, dict[tuple, list]] = {}
+    for key, records in groups.items():
+        for record in records:
+            differs = differences(record, source) + changes(record)
+            places.setdefault(key[:3], {}).setdefault(differs, []).append((key, record))
+
+    def rank(item: tuple[tuple, list]) -> tuple:
+        differs, members = item
+        losses, images = {key[3] for key, _ in members}, members[0][1]["images"]
+        return -len(differs), len(losses), images, len(members)
+
+    kept: dict[tuple, list[dict]] = {}
+    for settings in places.values():
+        for key, record in max(settings.items(), key=rank)[1]:
+            kept.setdefault(key, []).append(record)
+    return kept
+
+
+def _rate(noise: str, rate: float | None) -> float | None:
+    """People's labels have the rate they have: a trial does not name it, and the papers round it."""
+    return None if noise.startswith("human") else rate
+
+
+def _drop(record: dict, records: list[dict]) -> float | None:
+    """CV's diff: test accuracy minus that of the same loss and seed with clean labels."""
+    if record["noise"] == "none":
+        return None
+    same = ("data", "size", "loss", "seed", "network", "recipe")
+    parameters = {name: value for name, value in record.items() if name.startswith("loss_")}
+    for other in records:
+        mine = {name: value for name, value in other.items() if name.startswith("loss_")}
+        if other["noise"] == "none" and mine == parameters and all(other[k] == record[k] for k in same):
+            return record["test_accuracy"] - other["test_accuracy"]
+    return None
+
+
+def label(artefact: str, record: dict) -> str:
+    """A record's loss as the artefact prints it; losses that it does not have keep their own names."""
+    loss = record["loss"]
+    if artefact.startswith("HS"):
+        return (
+            BLURRY[bool(record.get("loss_stop_gradient"))] if loss == "blurry" else HS_LABELS.get(loss, loss)
+        )
+    name = CV_LABELS.get(loss, loss)
+    inferior = {row.metric: row.mean for row in reported.table("CV Table 8") if row.loss == f"{name}†"}
+    given = {parameter: record.get(f"loss_{parameter}") for parameter in inferior}
+    return name + ("†" if inferior and given == inferior else "") + MOVES[record["move"]]
+
+
+def _ours(records: list[dict], metric: str, source: Source, wanted: float | None) -> Ours | None:
+    """The records (of one loss, in one setting) whose parameter is the wanted one, or the nearest to it, the
+    smaller of two equally near; without a wanted one the smallest. Never that with the best score.
+
+    ValueError if two of them are of one seed, for then they are not of one setting.
+    """
+    column, factor = source.columns.get(metric, ("", 1))
+    by_value: dict[float, list[dict]] = {}
+    for record in records:
+        if record.get(column) is not None:
+            by_value.setdefault(_value(record), []).append(record)
+    if not by_value:
+        return None
+    near = 0.0 if wanted is None else wanted
+    chosen = min(by_value, key=lambda value: (round(abs(value - near), 9), value))
+    members = by_value[chosen]
+    values = {member["seed"]: factor * member[column] for member in members}
+    if len(values) < len(members):
+        keys = ", ".join(member["key"] for member in members)
+        raise ValueError(f"records of one cell must differ in their seeds, got two of one seed among {keys}")
+    differs = differences(members[0], source) + changes(members[0])
+    return Ours(values, _parameter(members[0]), len(by_value), tuple(members), differs)
+
+
+def _value(record: dict) -> float:
+    """The parameter of the loss that a paper picks for each cell; 0 where there is none."""
+    return record[f"loss_{GRID[record['loss']][0]}"] if record["loss"] in GRID else record["tau"]
+
+
+def _parameter(record: dict) -> str:
+    symbol = GRID[record["loss"]][1] if record["loss"] in GRID else "τ" if record["move"] else ""
+    return f"{symbol}={_value(record):g}" if symbol else ""
+
+
+def differences(record: dict, source: Source) -> tuple[str, ...]:
+    """A sentence for each way in which a record's setting is not the paper's, its recipe's fields aside."""
+    network, recipe = source.settings.get(record["data"], (record["network"], record["recipe"]))
+    elsewhere = record["data"] not in source.settings
+    scratch = (record["network"], network) == ("resnet34", "resnet34_imagenet")
+    told = {
+        f"Not the paper's data; network {record['network']}, recipe {record['recipe']}.": elsewhere,
+        f"{record['images']:,} training images of the mini pack, not the full set.": record["size"] == "mini",
+        f"The first {record['samples']:,} training images only.": record["samples"]
+        and record["size"] == "full",
+        "ResNet-34 from scratch; the paper's is pretrained on ImageNet.": scratch,
+        f"Network {record['network']}, not {network}.": record["network"] != network and not scratch,
+        f"Recipe {record['recipe']}, not {recipe}.": record["recipe"] != recipe,
+        f"{record['folds']} folds, not 5.": record["detector"] == "cl" and record["folds"] != 5,
+    }
+    return tuple(sentence for sentence, applies in told.items() if applies)
+
+
+def changes(record: dict) -> tuple[str, ...]:
+    """A sentence for each field of its recipe that a record has changed and the paper has not."""
+    changed = {name.removeprefix("recipe_"): v for name, v in record.items() if name.startswith("recipe_")}
+    own = OWN_CHANGES.get((record["recipe"], record["data"]), {})
+    if record["loss"].startswith("anl"):
+        own = own | {"l1": changed.get("l1", 0.0)}  # δ belongs to the loss
+    usual = vars(training.RECIPES[record["recipe"]]) if record["recipe"] in training.RECIPES else {}
+    told = []
+    for name in sorted(changed.keys() | own.keys()):
+        given, wanted = ({**usual, **one}.get(name) for one in (changed, own))
+        told += [f"{name} {given}, not {wanted}."] if given != wanted else []
+    return tuple(told)
+
+
+def of_grids(records: list[dict]) -> list[dict]:
+    """Those of the records whose data set, number of images and network have two values of one loss's γ or c
+    under one noise rate: what a map over γ and c can be drawn from."""
+    values: dict[tuple, dict[tuple, set[float]]] = {}
+    for record in records:
+        if record["loss"] in GRID:
+            line = (record["rate"], record["loss"], record.get("loss_stop_gradient"))
+            values.setdefault(_scene(record), {}).setdefault(line, set()).add(_value(record))
+    mapped = {scene for scene, lines in values.items() if max(map(len, lines.values())) > 1}
+    return [record for record in records if _scene(record) in mapped]
+
+
+def _scene(record: dict) -> tuple:
+    return record["data"], record["images"], record["network"]
+
+
+# --- Markdown -----------------------------------------------------------------------------------------
+
+COLUMNS = (
+    "data", "noise", "η", "loss", "metric", "ours", "seeds", "parameter", "recorded values",
+    "reported", "parameter there", "difference", "device", "setting",
+)  # fmt: skip
+SYMBOLS = {"gamma": "γ", "c": "c", "tau": "τ"}
+
+
+def table(found: list[Cell]) -> str:
+    """The cells as a Markdown table: gaps stay empty, and letters lead to the sentences below it."""
+    letters: dict[str, str] = {}
+    for sentence in (sentence for cell in found if cell.ours for sentence in cell.ours.differs):
+        letters.setdefault(sentence, _letter(len(letters)))
+    text = markdown([COLUMNS, *(_line(cell, letters) for cell in found)])
+    return text + "".join(f"\n{letter}: {sentence}\n" for sentence, letter in letters.items())
+
+
+def markdown(lines: list[tuple[str, ...]]) -> str:
+    """A table whose first line is its head."""
+    return "".join(f"| {' | '.join(line)} |\n" for line in (lines[0], ("---",) * len(lines[0]), *lines[1:]))
+
+
+def _letter(n: int) -> str:
+    return chr(ord("a") + n % 26) * (1 + n // 26)
+
+
+def _line(cell: Cell, letters: dict[str, str]) -> tuple[str, ...]:
+    paper, ours = cell.paper, cell.ours
+    digits = paper.decimals if paper else 3
+    seeds = (f"{ours.seeds} of {paper.trials}" if paper and paper.trials else str(ours.seeds)) if ours else ""
+    return (
+        cell.data,
+        cell.noise,
+        "" if cell.rate is None else f"{cell.rate:g}",
+        cell.loss,
+        cell.metric,
+        number(ours.mean, ours.spread, digits) if ours else "",
+        seeds,
+        ours.parameter if ours else "",
+        str(ours.recorded) if ours and ours.parameter else "",
+        number(paper.mean, paper.spread, digits) if paper else "",
+        f"{SYMBOLS[paper.parameter]}={paper.value:g}" if paper and paper.parameter else "",
+        "" if cell.difference is None else f"{cell.difference:+.{digits}f}",
+        ours.device if ours else "",
+        " ".join(letters[sentence] for sentence in ours.differs) if ours else "",
+    )
+
+
+def number(mean: float, spread: float | None, digits: int) -> str:
+    """Such as "0.937 ± 0.005", or "0.937" without a spread."""
+    return f"{mean:.{digits}f}" + ("" if spread is None else f" ± {spread:.{digits}f}")
+
+
+# --- how much of an artefact there is -----------------------------------------------------------------
+
+
+def shown(found: list[Cell]) -> list[dict]:
+    """The records behind the cells, each once."""
+    every = (record for cell in found if cell.ours for record in cell.ours.records)
+    return list({record["key"]: record for record in every}.values())
+
+
+def changed_trees(records: list[dict]) -> Counter[str]:
+    """By commit, how many of the records were made by code that differed from the commit they name."""
+    return Counter(str(record["commit"])[:7] for record in records if record.get("modified"))
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What of an artefact is recorded at one scale: numbers that we have, numbers in all, the fewest seeds of
+    any of ours, the paper's number of trials (0 if unknown), how the settings differ, and the records.
+
+    At scale "paper" the paper's printed numbers are counted; one of BL is had if we have it with both
+    gradients. At "small" ours are.
+    """
+
+    numbers: int
+    all_numbers: int
+    seeds: int
+    paper_seeds: int
+    differs: tuple[str, ...]
+    records: tuple[dict, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Every printed number has ours, from as many seeds, in the paper's setting."""
+        return self.numbers == self.all_numbers and self.seeds >= self.paper_seeds and not self.differs
+
+
+def coverage(artefact: str, scale: str = "paper", folder: Path | None = None) -> Coverage:
+    """Of the paper's own numbers at scale "paper" (those it quotes need not be ours), of what is recorded at
+    "small". Raises like cells."""
+    every = cells(artefact, scale, folder)
+    found = [c for c in every if scale == "small" or (c.paper and not c.paper.mark.startswith("from "))]
+    ours = [cell.ours for cell in found if cell.ours]
+    printed = {cell.paper for cell in found} - {cell.paper for cell in found if not cell.ours}
+    numbers = (len(printed), len({cell.paper for cell in found})) if scale == "paper" else 2 * (len(found),)
+    seeds = min((one.seeds for one in ours), default=0)
+    trials = max((cell.paper.trials or 0 for cell in found if cell.paper), default=0)
+    differs = dict.fromkeys(sentence for one in ours for sentence in one.differs)
+    return Coverage(*numbers, seeds, trials, tuple(differs), tuple(shown(found)))

@@ -1,0 +1,334 @@
+"""figures/README.md and the pages it leads to: what there is of the papers, every figure with its words."""
+
+import json
+import re
+import statistics
+from pathlib import Path
+
+from robust_lib import data, records, sweeps
+from robust_lib.gallery import artefacts, comparison, orderings
+from robust_lib.sweeps import growth
+
+HEADER = """# Gallery
+
+Written by `make refresh` and `make figures`; do not edit. Each figure lies here as PNG and SVG, with a JSON
+sidecar that says what ran, where and from which commit. "quick" means the quick profile: mini packs, small
+networks, one seed. A quick figure shows a mechanism; it is never the paper's experiment.
+
+Two tables made from the library: [every loss](losses.md) with its weight, limits, symmetry and source, and
+the [errata](errata.md) of the papers, each with its check's verdict. One made from our records: [every loss
+with every detector](detectors.md).
+"""
+DETECTORS = """# Every loss with every detector
+
+F1 of label error detection, mean ± standard deviation over the seeds (their number in brackets):
+{images:,} images, uniform noise of rate {rate:g}, the quick profile's network, recipe and {folds} folds.
+*cl*: confident learning, `both`; *aum*: two threshold runs, 99th percentile; *mean_loss*: a mixture of two
+Gaussians. This is our small scale, not the paper's experiment; chapters 10 and 11 say which of its orderings
+hold here.
+
+{provenance}{lacking}
+
+γ and c are those that HS picked for MNIST at this rate, on the score of its Table 1; one value each, not
+picked again.
+"""
+LACKING = " {lacking} of the {all} records for *cl* lack `estimated_rate`; no number here needs it."
+STATES = """## The papers' figures and tables
+
+What there is of each, read off the files here and the records in `results/`. *paper scale*: every printed
+number has one of ours, from as many seeds, in the paper's setting, or there is no training in it. *taken
+over*: values that the authors picked. *in part*: some of paper scale. *reduced*: at a small scale of ours
+only. *From a changed tree*: the code that ran differed from the commit which the record names. The pages in
+`papers/` have both sides' numbers, and say what was picked on which score.
+"""
+COST = """## What it costs
+
+One epoch of the quick profile's network in each of {folds} folds, then confident learning, on one thread of
+the CPU or one GPU: `python -m robust_lib bench growth`, drawn from `results/growth.jsonl`. "Stacked" trains
+all networks at once, as one; that is meant for a GPU which one small network leaves idle, and on a CPU it
+only takes memory and time. Images are Fashion-MNIST's, repeated.
+"""
+NO_GRID = """A map over γ and c needs two values of one of them under one noise rate. Nothing recorded has
+them yet, so there is no figure; this is what there is:
+"""
+PLAIN = {"alpha": "α_t · 10⁴"}  # metrics whose name on an axis is TeX
+NOTATION = "CV, HS, SY and the symbols: [notation and glossary](../notebooks/notation_and_glossary.md)."
+HEADINGS = {"paper": "At the paper's scale", "small": "Small version"}
+# What is drawn of an artefact without printed numbers, by a function of figures/comparison.py, and in words.
+DRAWINGS = {
+    "HS Fig. 8": ("heat_maps", "F1 by noise rate, and by loss, γ and c, as maps with the numbers in them"),
+    "HS Fig. 11": (
+        "delay_curves",
+        "F1 against the delay of Piecewise-zero Loss, a panel for each noise rate, a line for each c",
+    ),
+    "CV Fig. 4": (
+        "learning_curves",
+        "Test accuracy by epoch, a panel for each loss and noise rate, a line for each learning rate",
+    ),
+}
+
+
+def write(folder: Path, results: Path | None = None) -> None:
+    """README.md from the folder's sidecars and the records in results (default: results/), and the tables."""
+    (folder / "losses.md").write_text(losses_page())
+    (folder / "errata.md").write_text(errata_page())
+    (folder / "detectors.md").write_text(detectors_page(results))
+    parts = [HEADER, STATES, states_table(folder, results), *_cost(results)]
+    parts.append("## Figures of the chapters\n")
+    for sidecar in sorted(folder.glob("*.json")):
+        about = json.loads(sidecar.read_text())
+        run = f"profile {about['profile']}, seed {about['seed']}, {about['device']}, torch {about['torch']}"
+        picture = f"![{about['alt']}]({sidecar.stem}.png)"
+        parts.append(f"### {sidecar.stem}\n\n{picture}\n\n{about['alt']}\n\n*{run}*\n")
+    (folder / "README.md").write_text("\n".join(parts))
+
+
+def detectors_page(results: Path | None = None) -> str:
+    """The small records of the sweeps "detectors" and "detectors-fashion": one table for each data set."""
+    rows = [row for name in ("detectors", "detectors-fashion") for row in sweeps.read(name, "small", results)]
+    done = [row for row in rows if row["status"] == "done"]
+    if not done:
+        return "# Every loss with every detector\n\nNothing is recorded yet.\n"
+    found_by = ("cl", "aum", "mean_loss")
+    by_cl = [row for row in done if row["detector"] == "cl"]
+    lacking = sum("estimated_rate" not in row for row in by_cl)
+    words = LACKING.format(lacking=lacking, all=len(by_cl)) if lacking else ""
+    parts = [DETECTORS.format(**done[0] | {"provenance": _provenance(done), "lacking": words})]
+    for name in dict.fromkeys(row["data"] for row in done):
+        cells: dict[str, dict[str, list[float]]] = {}
+        for row in done:
+            if row["data"] == name:
+                cells.setdefault(row["label"], {}).setdefault(row["detector"], []).append(row["f1"])
+        lines = [
+            (label, *(_mean_and_spread(by.get(who, [])) for who in found_by)) for label, by in cells.items()
+        ]
+        parts += [f"## {data.SETS[name].title}\n", comparison.markdown([("loss", *found_by), *lines])]
+    return "\n".join(parts)
+
+
+def _by_device(results: Path | None) -> dict[str, list[dict]]:
+    """The records of growth.run."""
+    rows: dict[str, list[dict]] = {}
+    for record in records.read("growth", folder=results):
+        rows.setdefault(record["device"], []).append(record)
+    return rows
+
+
+def _cost(results: Path | None) -> list[str]:
+    parts = [COST.format(folds=growth.FOLDS)]
+    for device, rows in _by_device(results).items():
+        stem = _cost_stem(device)
+        alt = f"Seconds and peak memory against images and losses to try on {device}, {len(rows)} points"
+        parts.append(f"![{alt}](papers/{stem}.png)\n\n*{device}, {rows[-1]['date']}*\n")
+    return parts if len(parts) > 1 else []
+
+
+def _cost_stem(device: str) -> str:
+    return "cost-" + re.sub(r"\W+", "-", device.lower()).strip("-")
+
+
+def _mean_and_spread(scores: list[float]) -> str:
+    if not scores:
+        return ""
+    spread = statistics.stdev(scores) if len(scores) > 1 else None
+    return f"{comparison.number(statistics.mean(scores), spread, 3)} ({len(scores)})"
+
+
+def states_table(folder: Path, results: Path | None = None) -> str:
+    """One row for every numbered figure and table of the papers, with its state."""
+    lines = ["| artefact | shows | state | what there is | where |", "|---|---|---|---|---|"]
+    for artefact in artefacts.ARTEFACTS.values():
+        found = artefacts.state(artefact, folder, results)
+        links = ", ".join(f"[{file.removesuffix('.png')}]({file})" for file in found.files)
+        lines.append(f"| {' | '.join((artefact.name, artefact.title, found.word, found.detail, links))} |")
+    return "\n".join(lines) + "\n"
+
+
+def draw(folder: Path, results: Path | None = None) -> None:
+    """folder/papers/: a page for every artefact that has a sweep, with a figure for each scale recorded.
+
+    What lay there before is removed, so that no figure outlives its records.
+    """
+    from robust_lib.gallery import cost as drawings
+
+    papers = folder / "papers"
+    papers.mkdir(parents=True, exist_ok=True)
+    for old in papers.iterdir():
+        old.unlink()
+    for name in comparison.SOURCES | comparison.CURVES:
+        _draw_page(artefacts.ARTEFACTS[name], papers, results)
+    for device, rows in _by_device(results).items():
+        _save(drawings.growth(rows), papers, _cost_stem(device))
+
+
+def _save(fig, folder: Path, stem: str) -> None:
+    import matplotlib.pyplot as plt
+
+    from robust_lib.figures import rendered
+
+    for kind in ("png", "svg"):
+        (folder / f"{stem}.{kind}").write_bytes(rendered(fig, kind))
+    plt.close(fig)
+
+
+def _draw_page(artefact: artefacts.Artefact, papers: Path, results: Path | None) -> None:
+    """One page and its figures; a curve of which nothing is recorded has none, for it would be empty."""
+    source = (comparison.SOURCES | comparison.CURVES)[artefact.name]
+    parts = [
+        f"# {artefact.name}: {artefact.title}\n",
+        f"Written by `make figures`; do not edit. {source.note}\n",
+        f"**What was picked.** {source.picked}\n",
+    ]
+    opening = len(parts)
+    for scale, heading in HEADINGS.items():
+        found = comparison.records_for(artefact.name, scale, results)
+        if source.columns:
+            cells = comparison.cells(artefact.name, scale, results)
+            body = _of_cells(artefact, scale, cells, found, papers) if cells else []
+        else:
+            body = _of_curves(artefact, scale, found, papers) if found else []
+        parts += [f"## {heading}\n", *body] if body else []
+    if len(parts) > opening:
+        (papers / f"{artefact.slug}.md").write_text("\n".join(parts))
+
+
+def _of_cells(artefact, scale: str, cells: list, found: list[dict], papers: Path) -> list[str]:
+    """What a page has at one scale of a table: where ours are from, picture, numbers, orderings."""
+    shown = comparison.shown(cells)
+    if not shown:
+        return ["Nothing is recorded.\n", comparison.table(cells)]
+    ours = [cell for cell in cells if cell.ours]
+    parts = [_provenance(shown) + _left_out(len(shown), len(found)) + "\n"]
+    parts += [_picture(artefact, scale, "dots", ours, shown, papers, _alt(ours)), comparison.table(cells)]
+    told = orderings.orderings(cells)
+    if told:
+        parts += ["### Do the paper's orderings hold?\n", orderings.rule(told), orderings.table(told)]
+    ratios = orderings.ratios_table(cells, "alpha")
+    return [*parts, "### Ratios to CE\n", ratios] if ratios else parts
+
+
+def _of_curves(artefact, scale: str, found: list[dict], papers: Path) -> list[str]:
+    """The same of a figure whose numbers the paper does not print."""
+    function, words = DRAWINGS[artefact.name]
+    drawn = comparison.of_grids(found) if artefact.name == "HS Fig. 8" else found
+    if not drawn:
+        return [_provenance(found) + "\n", NO_GRID, _listed(found)]
+    where = dict.fromkeys(f"{data.SETS[row['data']].title}, {row['images']:,} images" for row in drawn)
+    alt = f"{words}; {' and '.join(where)}."
+    parts = [_provenance(drawn) + _left_out(len(drawn), len(found)) + _row_sizes(artefact, drawn) + "\n"]
+    parts.append(_picture(artefact, scale, function, drawn, drawn, papers, alt))
+    if artefact.name == "CV Fig. 4":
+        parts += ["### Does what CV says hold?\n", orderings.FALLS, orderings.falls_table(found)]
+    return parts
+
+
+def _provenance(rows: list[dict]) -> str:
+    """How many trials, where and when they ran, and how many of them no commit has the code of."""
+    devices = ", ".join(sorted({row["device"] for row in rows}))
+    dates = sorted({row["date"] for row in rows})
+    when = " to ".join(dict.fromkeys((dates[0], dates[-1])))
+    count = f"{len(rows)} trial{'s' * (len(rows) > 1)}"
+    seeds = len({row["seed"] for row in rows})
+    seeds = f"up to {seeds} seeds" if seeds > 1 else "one seed"
+    return f"{count}, {seeds}, {devices}, {when}.{_changed(rows)}"
+
+
+def _changed(rows: list[dict]) -> str:
+    """A sentence on the records from a changed tree, with the commits that they name."""
+    commits = comparison.changed_trees(rows)
+    if not commits:
+        return ""
+    listed = ", ".join(f"{commit} ({number})" for commit, number in commits.most_common())
+    number = f"{commits.total()} of {len(rows)}"
+    return f" {number} from a changed tree, one that differs from the commit named: {listed}."
+
+
+def _left_out(shown: int, recorded: int) -> str:
+    if shown == recorded:
+        return ""
+    return f" {recorded - shown} more are recorded in other settings or with other values of γ and c."
+
+
+def _row_sizes(artefact, drawn: list[dict]) -> str:
+    if artefact.name != "HS Fig. 8":
+        return ""
+    rows: dict[tuple, set[str]] = {}
+    for row in drawn:
+        rows.setdefault((row["data"], row["images"], row["network"], row["rate"]), set()).add(row["label"])
+    sizes = sorted({len(row) for row in rows.values()})
+    return f" The best of a row is the best of {' or '.join(map(str, sizes))}."
+
+
+def _listed(rows: list[dict]) -> str:
+    """One line for each setting with its mean F1."""
+    scores: dict[tuple, list[float]] = {}
+    for row in rows:
+        title, images = data.SETS[row["data"]].title, f"{row['images']:,} images"
+        what = (title, images, f"η = {row['rate']:g}", row["label"])
+        scores.setdefault(what, []).append(row["f1"])
+    lines = [f"- {', '.join(what)}: F1 {_mean_and_spread(f1)}" for what, f1 in scores.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _alt(ours: list[comparison.Cell]) -> str:
+    """What the dots of these cells show, in words."""
+    from robust_lib.gallery.drawings import METRICS
+
+    metrics = ", ".join(dict.fromkeys(PLAIN.get(c.metric) or METRICS[c.metric] for c in ours))
+    sets = ", ".join(dict.fromkeys(data.SETS[cell.data].title for cell in ours))
+    losses = len({cell.loss for cell in ours})
+    squares = ", the paper's numbers as squares" * any(cell.paper is not None for cell in ours)
+    spreads = [side.spread for cell in ours for side in (cell.ours, cell.paper) if side]
+    bars = ", with bars of one standard deviation" * any(spread is not None for spread in spreads)
+    what = f"{losses} loss{'es' * (losses > 1)} on {sets}"
+    return f"{metrics[0].upper()}{metrics[1:]} of {what}: ours as dots{squares}{bars}."
+
+
+def _picture(artefact, scale: str, function: str, drawn: list, rows: list, papers: Path, alt: str) -> str:
+    """Draws PNG, SVG and sidecar; returns the picture in Markdown."""
+    from robust_lib.gallery import drawings as drawings
+
+    stem = artefact.slug + ("-small" if scale == "small" else "")
+    _save(getattr(drawings, function)(drawn), papers, stem)
+    about = {"alt": alt, "scale": scale, "trials": len(rows)}
+    ran = ("device", "date", "commit", "torch")
+    about |= {name: sorted({str(row[name]) for row in rows}) for name in ran}
+    about["modified"] = sum(bool(row.get("modified")) for row in rows)
+    (papers / f"{stem}.json").write_text(json.dumps(about, indent=1) + "\n")
+    return f"![{alt}]({stem}.png)\n"
+
+
+ERRATA_HEADINGS = {
+    "error": ("## Errors\n", ("printed", "correct")),
+    "criticism": (
+        "## Criticisms\n\nNothing printed is wrong here; what it is taken to show does not follow.\n",
+        ("printed", "what to mind"),
+    ),
+}
+
+
+def losses_page() -> str:
+    """The table of the registry's losses."""
+    from robust_lib.losses import table
+
+    return f"# Every loss\n\nMade from `robust_lib/losses/zoo.py`. {NOTATION}\n\n{table.markdown()}"
+
+
+def errata_page() -> str:
+    """The errata, each run: what is printed, what is right, whether the check confirmed it; then what is
+    criticised though nothing printed is wrong."""
+    from robust_lib.papers import ERRATA
+
+    parts = [
+        "# Errata of the papers\n",
+        f"Made from `robust_lib/papers/errata.py`; the tests run every check. {NOTATION}\n",
+    ]
+    for kind, (heading, columns) in ERRATA_HEADINGS.items():
+        lines = [("key", "where", *columns, "check")]
+        for erratum in ERRATA.values():
+            if erratum.kind == kind:
+                verdict = "confirmed" if erratum.check()["confirmed"] else "not confirmed"
+                cells = (erratum.key, erratum.where, erratum.printed, erratum.correct, verdict)
+                lines.append(tuple(cell.replace("|", "&#124;") for cell in cells))
+        parts += [heading, comparison.markdown(lines)]
+    return "\n".join(parts)

@@ -1,0 +1,189 @@
+"""How fast the library is: losses against torch's cross entropy, fit against a plain DataLoader loop."""
+
+import copy
+import itertools
+import statistics
+import tempfile
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from robust_lib import data, losses, training
+from robust_lib.detection import aum
+from robust_lib.training import models
+
+WAYS = {"plain loop": "fp32", "fit": "fp32", "fit bf16": "bf16"}  # and the precision of each
+LIMIT = 1.5  # what an epoch with any loss may cost, in epochs of cross entropy
+SETTINGS = [(network, batch) for network in ("hs_mnist", "small_cnn") for batch in (64, 128)]
+
+
+def loss_ratios(pictures: data.ImageSet, rounds: int = 3) -> dict[tuple[str, int], dict[str, float]]:
+    """{(network, batch size): {loss: ratio}}: the cost of an epoch of `fit` over that with cross entropy.
+
+    Each round trains a fresh network for an epoch with every loss, on one thread, and divides by the round's
+    own cross entropy; the rounds' median is returned. CPU seconds of this process, so that other programs'
+    turns do not count.
+    """
+    images = data.to_float(pictures.images, pictures.name)
+    zoo = [losses.ce(), *(losses.get(name) for name in losses.names())]
+
+    def seconds(loss, network: str, batch: int) -> float:
+        model = models.build(network, images, len(pictures.classes), 0)
+        start = time.process_time()
+        recipe = training.Recipe(epochs=1, batch_size=batch)
+        training.fit(model, images, pictures.labels, loss, recipe, device="cpu", progress=False)
+        return time.process_time() - start
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        seconds(losses.ce(), *SETTINGS[0])  # libraries are loaded, kernels chosen
+        found = {}
+        for setting in SETTINGS:
+            each = [[seconds(loss, *setting) for loss in zoo] for _ in range(rounds)]
+            ratios = [statistics.median(row[k] / row[0] for row in each) for k in range(1, len(zoo))]
+            found[setting] = dict(zip(losses.names(), ratios, strict=True))
+    finally:
+        torch.set_num_threads(threads)
+    return found
+
+
+def table(ratios: dict[tuple[str, int], dict[str, float]]) -> str:
+    """The ratios as text, one loss a line and one setting a column, with a mark where the limit is passed."""
+    heads = [f"{network} {batch}" for network, batch in ratios]
+    lines = [f"{'loss':16}" + "".join(f"{head:>16}" for head in heads)]
+    for name in next(iter(ratios.values())):
+        row = [column[name] for column in ratios.values()]
+        over = "  over" if max(row) > LIMIT else ""
+        lines.append(f"{name:16}" + "".join(f"{ratio:16.2f}" for ratio in row) + over)
+    return "\n".join(lines)
+
+
+def aum_seconds(samples: int = 50_000, classes: int = 10, batch: int = 128) -> dict:
+    """CPU seconds of one epoch of updates: {"aum package": …, "ours": …, "equal": to the last bit}.
+
+    The package as its users must call it, with a list of sample ids per batch. ModuleNotFoundError without it
+    (it comes with the extra [test]).
+    """
+    from aum import AUMCalculator
+
+    draw = torch.Generator().manual_seed(0)
+    logits = torch.randn(samples, classes, generator=draw)
+    targets = torch.randint(classes, (samples,), generator=draw)
+    order = torch.randperm(samples, generator=draw).split(batch)
+    batches = [(logits[part], targets[part], part) for part in order]
+    ours = aum.AreaUnderMargin(samples)
+    start = time.thread_time()
+    for each in batches:
+        ours.update(*each)
+    middle = time.thread_time()
+    with tempfile.TemporaryDirectory() as folder:
+        theirs = AUMCalculator(folder)
+        for scores, given, part in batches:
+            theirs.update(scores, given, part.tolist())
+    end = time.thread_time()
+    expected = [theirs.sums[n] / theirs.counts[n] for n in range(samples)]
+    equal = ours.values().tolist() == expected
+    return {"aum package": end - middle, "ours": middle - start, "equal": equal}
+
+
+def plain_training(model: nn.Module, pictures: data.ImageSet, recipe: training.Recipe) -> None:
+    """Training as users write it: PIL images, torchvision transforms, DataLoader, Adam, cross entropy."""
+    from PIL import Image
+    from torchvision import transforms
+
+    source = data.SETS[pictures.name]
+    prepare = transforms.Compose([transforms.ToTensor(), transforms.Normalize(source.mean, source.std)])
+
+    class Pictures(torch.utils.data.Dataset):
+        def __len__(self):
+            return len(pictures.labels)
+
+        def __getitem__(self, n):
+            array = pictures.images[n].permute(1, 2, 0).squeeze(-1).numpy()
+            return prepare(Image.fromarray(array)), int(pictures.labels[n])
+
+    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr)
+    model.train()
+    for _ in range(recipe.epochs):
+        for images, targets in torch.utils.data.DataLoader(Pictures(), recipe.batch_size, shuffle=True):
+            optimizer.zero_grad()
+            F.cross_entropy(model(images), targets).backward()
+            optimizer.step()
+
+
+def textbook(network: nn.Sequential) -> nn.Sequential:
+    """A copy of the network as PyTorch's examples write it: ReLU before pooling, torch's usual layout."""
+    layers = list(copy.deepcopy(network).to(memory_format=torch.contiguous_format))
+    for n, (one, other) in enumerate(itertools.pairwise(layers)):
+        if isinstance(one, nn.MaxPool2d) and isinstance(other, nn.ReLU):
+            layers[n : n + 2] = [other, one]
+    return nn.Sequential(*layers)
+
+
+def training_rates(pictures, test, network: str = "hs_mnist", epochs: int = 1, seeds: int = 3) -> dict:
+    """{way: {"rate": images/s, median over seeds, "accuracy": [one per seed]}} of training on the CPU.
+
+    Ways: "plain loop", with the network as in a textbook, "fit", "fit bf16". They take turns in this process,
+    on the same threads, batch 128, a fresh network each time; fit's time holds the conversion to float and
+    its bookkeeping.
+    """
+    exam = data.to_float(test.images, test.name), test.labels
+    seconds, accuracy = {way: [] for way in WAYS}, {way: [] for way in WAYS}
+    for seed in range(seeds):
+        for way in WAYS:
+            model = models.build(network, pictures.images, len(pictures.classes), seed)
+            model = textbook(model) if way == "plain loop" else model
+            torch.manual_seed(seed)
+            start = time.perf_counter()
+            if way == "plain loop":
+                plain_training(model, pictures, training.Recipe(epochs))
+            else:
+                images = data.to_float(pictures.images, pictures.name)
+                recipe = training.Recipe(epochs, precision=WAYS[way])
+                training.fit(model, images, pictures.labels, losses.ce(), recipe, seed=seed, device="cpu")
+            seconds[way].append(time.perf_counter() - start)
+            accuracy[way].append(training.accuracy(model, *exam))
+    seen = len(pictures.labels) * epochs
+    return {way: {"rate": seen / statistics.median(seconds[way]), "accuracy": accuracy[way]} for way in WAYS}
+
+
+def flops_per_image(network: str, images: torch.Tensor, classes: int) -> float:
+    """Floating-point operations of one training image, forward and backward, counted by torch."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    batch = torch.zeros(8, *images.shape[1:])
+    model = models.build(network, images, classes, 0)
+    with FlopCounterMode(display=False) as counter:
+        model(batch).sum().backward()
+    return counter.get_total_flops() / len(batch)
+
+
+def gemm_rate(precision: str, size: int = 2048, rounds: int = 5) -> float:
+    """Operations per second of a square matrix product on the CPU, the best of a few rounds."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+    seconds = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        a @ b
+        seconds.append(time.perf_counter() - start)
+    return 2 * size**3 / min(seconds)
+
+
+def training_table(pictures, test, epochs: int, network: str = "hs_mnist") -> str:
+    """Rates, ratios to the plain loop, share of the matrix-product rate, accuracies: as text."""
+    rates = training_rates(pictures, test, network, epochs)
+    work = flops_per_image(network, pictures.images, len(pictures.classes))
+    base = rates["plain loop"]["rate"]
+    lines = [f"{'way':12} {'images/s':>9} {'ratio':>6} {'GFLOP/s':>8} {'of GEMM':>8}  accuracy per seed"]
+    for way, row in rates.items():
+        speed = row["rate"] * work
+        share = speed / gemm_rate(WAYS[way])
+        lines.append(
+            f"{way:12} {row['rate']:9.0f} {row['rate'] / base:6.2f} {speed / 1e9:8.1f} "
+            f"{share:8.0%}  {' '.join(f'{value:.4f}' for value in row['accuracy'])}"
+        )
+    return "\n".join(lines)

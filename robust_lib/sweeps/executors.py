@@ -1,0 +1,316 @@
+"""Running a sweep: what is not recorded yet, on any concurrent.futures.Executor, one record per trial.
+
+The executor decides where trials run: in this process, in one process per core or GPU, or on a Dask cluster.
+The records are written by this process alone, as trials finish.
+"""
+
+import functools
+import math
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from robust_lib import data, records
+from robust_lib.sweeps.plans import SWEEPS, Trial, attempt, obstacles, path_of, read
+from robust_lib.sweeps.trials import spoils_process
+from robust_lib.training import models
+
+
+class InProcess(Executor):
+    """Runs a call while it is being submitted."""
+
+    def submit(self, function, /, *args, **kwargs) -> Future:
+        future = Future()
+        try:
+            future.set_result(function(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@contextmanager
+def executor(where: str) -> Iterator[tuple[Executor, int | None]]:
+    """(executor, how many trials to hand it at once; None: all) for "local", "processes", "processes:N" or
+    "dask:ADDRESS".
+
+    processes: one per GPU where there are any, else one of one thread per core, or N. dask needs the package
+    distributed ([cluster]), and this library and the data sets on every worker. ValueError for anything else.
+    """
+    kind, _, rest = where.partition(":")
+    if where == "local":
+        yield InProcess(), 1
+    elif kind == "processes" and (not rest or (rest.isdigit() and int(rest))):
+        with _processes(int(rest or 0)) as (pool, workers):
+            yield pool, workers
+    elif kind == "dask" and rest:
+        from distributed import Client
+
+        with Client(rest) as client, client.get_executor() as pool:
+            yield pool, None
+    else:
+        raise ValueError(
+            f'executor must be "local", "processes", "processes:N" or "dask:ADDRESS", got {where!r}'
+        )
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[tuple[Executor, int]]:
+    context = multiprocessing.get_context("spawn")  # CUDA and threads do not survive a fork
+    cards = _cards()
+    workers = workers or len(cards) or os.cpu_count() or 1
+    hand_out = context.SimpleQueue()
+    for k in range(workers):
+        hand_out.put(cards[k % len(cards)] if cards else None)
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (hand_out,))
+    try:
+        yield pool, workers
+    except BaseException:
+        for child in multiprocessing.active_children():
+            child.terminate()  # a trial may take hours: Ctrl-C does not wait for it
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _cards() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name]
+    return [str(k) for k in range(torch.cuda.device_count())]
+
+
+def _start_worker(hand_out) -> None:
+    import signal
+
+    # Ctrl-C reaches the whole process group; the parent ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    if (card := hand_out.get()) is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = card
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    # A parent that was killed cannot end its workers, and they would wait for work for ever.
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def run_sweep(
+    trials: list[Trial],
+    path: Path,
+    where: str = "local",
+    *,
+    device: str = "auto",
+    limit: int | None = None,
+    retry_failed: bool = False,
+    elsewhere: dict[str, dict] | None = None,
+    report: Callable[[str], None] = print,
+) -> dict[str, int]:
+    """Runs the trials that `path` has no record of and appends one record each; at most `limit` of them.
+
+    A trial that raises is recorded as failed, and run again only with retry_failed. Trials not recorded yet
+    that lack something here (`obstacles`, or data that cannot be had) are counted and left out, except on a
+    cluster, whose workers look for themselves. `elsewhere`: finished records by key, to be copied. Returns
+    the numbers of trials done, failed, and left out. RuntimeError: another sweep writes to `path`, a worker
+    process died, or a GPU error has spoiled one (its trial is recorded as failed, so that it cannot stop the
+    next run too); what has finished is recorded.
+    """
+    with records.appending(path) as (known, append):
+        again = {key for key, record in known.items() if retry_failed and record["status"] == "failed"}
+        todo = [trial for trial in trials if trial.key not in known.keys() - again]
+        for trial in [trial for trial in todo if trial.key in (elsewhere or {})]:
+            append(elsewhere[trial.key])
+            todo.remove(trial)
+        # What is recorded needs no data any more; and a cluster's workers have data of their own.
+        blocked = {} if where.startswith("dask:") else _blocked(todo, try_data=True)
+        for reason, held in blocked.items():
+            report(f"left out, {reason}: {len(held)} trials")
+        out = set().union(*blocked.values())
+        counts = {"done": 0, "failed": 0, "left out": len(out)}
+        ready = len(trials) - len(out)
+        todo = [trial for trial in todo if trial not in out]
+        report(f"{path}: {ready - len(todo)} of {ready} trials recorded, {len(todo)} to run")
+        todo = todo[:limit]
+        if not todo:
+            return counts
+        with executor(where) as (pool, width):
+            progress = _Progress(len(todo), report)
+            for trial, record in _results(pool, width or len(todo), todo, device):
+                append(record)
+                counts[record["status"]] += 1
+                progress(trial, record)
+                if record.get("spoilt"):
+                    raise RuntimeError(
+                        f"a GPU error has spoiled the process that ran {trial}, which is recorded as failed; "
+                        "start its worker anew, and the same command goes on with the other trials"
+                    )
+    return counts
+
+
+def _blocked(trials: Iterable[Trial], try_data: bool = False) -> dict[str, set[Trial]]:
+    """The trials that cannot run, by reason; with try_data their images are looked for, and downloaded."""
+    reasons: dict[str, set[Trial]] = {}
+    for trial in trials:
+        lacks = obstacles(trial)
+        if try_data and not lacks:
+            lacks = dict.fromkeys(why for want in _wants(trial) if (why := _refused(*want)))
+        if lacks:
+            reasons.setdefault("; ".join(lacks), set()).add(trial)
+    return reasons
+
+
+def _wants(trial: Trial) -> list[tuple]:
+    """What a trial loads, as calls (function, arguments): asked before a sweep begins, not once per trial."""
+    images = [(data.load, trial.data, split, trial.size) for split in ("train", "test")]
+    return images + [(models.imagenet_weights,)] * (trial.network == "resnet34_imagenet")
+
+
+@functools.cache
+def _refused(get: Callable, *arguments) -> str:
+    """Why this cannot be had, or nothing."""
+    try:
+        get(*arguments)
+    except data.DataError as error:
+        return str(error)
+    return ""
+
+
+def run_named(
+    name: str | None,
+    scale: str,
+    where: str = "local",
+    *,
+    seeds: int | None = None,
+    network: str | None = None,
+    folder: Path | None = None,
+    **options,
+) -> dict[str, int]:
+    """`run_sweep` for a sweep of SWEEPS, into its own file. ValueError for an unknown name, scale or network.
+
+    What another sweep has recorded already is copied from there: HS Fig. 8 shares its trials with Table 1.
+    network takes the place of every trial's own: other trials, with other keys.
+    """
+    if name not in SWEEPS:
+        raise ValueError(f"name must be one of {', '.join(SWEEPS)}, got {name!r}")
+    if scale == "small":
+        torch.set_num_threads(1)  # as the quick profile: the numbers then depend little on the machine
+    trials = SWEEPS[name].trials(scale, seeds)
+    if network:
+        trials = [replace(trial, network=network) for trial in trials]
+    others = [record for other in SWEEPS.keys() - {name} for record in read(other, scale, folder)]
+    elsewhere = {record["key"]: record for record in others if record["status"] == "done"}
+    return run_sweep(trials, path_of(name, scale, folder), where, elsewhere=elsewhere, **options)
+
+
+def _results(pool: Executor, width: int, todo: list[Trial], device: str) -> Iterator[tuple[Trial, dict]]:
+    """Trials with their records as they finish, at most `width` handed over at a time."""
+    queue, waiting = iter(todo), {}
+    while True:
+        for trial in islice(queue, width - len(waiting)):
+            waiting[pool.submit(attempt, trial, device)] = trial
+        if not waiting:
+            return
+        for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+            trial = waiting.pop(future)
+            yield trial, _record(trial, future)
+
+
+def _record(trial: Trial, future: Future) -> dict:
+    try:
+        return future.result()
+    except BrokenExecutor as error:
+        raise RuntimeError(
+            "a worker process died (killed, or out of memory?); what had finished is recorded, "
+            "so the same command goes on from there"
+        ) from error
+    except Exception as error:  # of the executor's own, such as a Dask task whose workers keep dying
+        why = f"{type(error).__name__}: {error}"
+        spoilt = {"spoilt": True} if spoils_process(error) else {}
+        return {"key": trial.key, "status": "failed", "error": why} | trial.flat() | spoilt
+
+
+class _Progress:
+    """A line per finished trial: how many, its seconds, what came out, and the time left."""
+
+    def __init__(self, todo: int, report: Callable[[str], None]):
+        self.todo, self.report, self.done, self.start = todo, report, 0, time.perf_counter()
+
+    def __call__(self, trial: Trial, record: dict) -> None:
+        self.done += 1
+        each = (time.perf_counter() - self.start) / self.done
+        took = f"{record['seconds']:.1f} s" if "seconds" in record else ""
+        left = duration(each * (self.todo - self.done))
+        self.report(f"{self.done}/{self.todo}  {took:>7}  {trial}  {_outcome(record)}  left {left}")
+
+
+def _outcome(record: dict) -> str:
+    if record["status"] == "failed":
+        return f"FAILED {record['error']}"
+    name = "f1" if "f1" in record else "test_accuracy"
+    return f"{name} {record[name]:.3f}"
+
+
+def duration(seconds: float) -> str:
+    """Such as "8 s", "12 min" or "3 h 5 min"."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def listing() -> str:
+    """Every sweep: what it recreates, how many trials, and what is missing here."""
+    rows = [("sweep", "paper", "small", "recreates")]
+    for sweep in SWEEPS.values():
+        counts = [str(len(sweep.trials(scale))) for scale in records.SCALES]
+        trials = sweep.trials("paper")
+        blocked = _blocked(trials)
+        notes = [f"{len(held)} wait: {reason}" for reason, held in blocked.items()]
+        notes += [f"{name} is not here" for name in sorted({t.data for t in trials}) if not _here(name)]
+        rows.append((sweep.name, *counts, sweep.artefact + (f" [{'; '.join(notes)}]" if notes else "")))
+    return table(rows)
+
+
+def _here(name: str) -> bool:
+    """Whether files of the full set lie in $ROBUST_DATA or the cache, whole or not."""
+    source = data.SETS[name]
+    roots = [Path(root).expanduser() for root in (os.environ.get("ROBUST_DATA"), data.cache_folder()) if root]
+    files = [source.folder, *(archive.name for archive in source.archives)]
+    return any((root / file).exists() for root in roots for file in files)
+
+
+def status(folder: Path | None = None) -> str:
+    """Every sweep and scale: trials done, failed and all, mean seconds per trial, devices.
+
+    beside: finished trials that are not on the sweep's list, of other seeds or another network.
+    """
+    rows = [("sweep", "scale", "done", "failed", "all", "beside", "s/trial", "device")]
+    for sweep in SWEEPS.values():
+        for scale in sweep.seeds:
+            keys = {trial.key for trial in sweep.trials(scale)}
+            found = read(sweep.name, scale, folder)
+            finished = [record for record in found if record["status"] == "done"]
+            done = [record for record in finished if record["key"] in keys]
+            failed = [r for r in found if r["key"] in keys and r["status"] == "failed"]
+            mean = f"{sum(r['seconds'] for r in done) / len(done):.1f}" if done else ""
+            devices = ", ".join(sorted({record["device"] for record in done}))
+            numbers = (len(done), len(failed), len(keys), len(finished) - len(done))
+            rows.append((sweep.name, scale, *map(str, numbers), mean, devices))
+    return table(rows)
+
+
+def table(rows: list[tuple[str, ...]]) -> str:
+    """Columns aligned to the left, two spaces apart."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,441 @@
+"""Training on tensors: recipes, fit, cross-validation. The data set lives on the device; no DataLoader."""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from robust_lib.training.dynamics import Recorder
+
+COLLAPSE_SHARE = 0.99  # a network that gives one class to this share of a mixed training set has collapsed
+
+
+def pick_device(device: str) -> torch.device:
+    """The named device; "auto" is CUDA where there is one, else the CPU; "cuda" this thread's current GPU."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    place = torch.device(device)
+    if place.type == "cuda" and place.index is None:  # fit works in a thread whose current GPU is another
+        place = torch.device("cuda", torch.cuda.current_device())
+    return place
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train. lr follows the schedule per epoch: "constant", "cosine" (to 0), or "step"
+    (multiplied by step_factor after step_epoch epochs). weight_decay is added to the gradient, as in SGD;
+    l1 is the δ of ANL's penalty δ Σ|θ| over all parameters, biases too (its gradient only: the recorded loss
+    is without it). augment "crop-flip" moves each training image by up to 4 pixels and mirrors half of them.
+    precision "bf16" trains in bfloat16 (autocast, channels last), twice as fast where the processor has it;
+    predictions stay float32.
+    """
+
+    epochs: int
+    optimizer: str = "adam"
+    lr: float = 1e-3
+    batch_size: int = 128
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    l1: float = 0.0
+    schedule: str = "constant"
+    step_epoch: int = 5
+    step_factor: float = 0.1
+    augment: str = "none"
+    precision: str = "fp32"
+
+    def __post_init__(self):
+        _one_of("optimizer", self.optimizer, ("adam", "sgd"))
+        _one_of("schedule", self.schedule, ("constant", "cosine", "step"))
+        _one_of("augment", self.augment, ("none", "crop-flip"))
+        _one_of("precision", self.precision, ("fp32", "bf16"))
+        for name in ("epochs", "batch_size", "lr"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
+
+    def optimize(self, parameters) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+        """The optimizer and the schedule, which is to be stepped once per epoch."""
+        if self.optimizer == "adam":
+            fused = self.precision == "bf16"  # in float32 it gains nothing on a CPU
+            optimizer = torch.optim.Adam(parameters, self.lr, weight_decay=self.weight_decay, fused=fused)
+        else:
+            optimizer = torch.optim.SGD(parameters, self.lr, self.momentum, weight_decay=self.weight_decay)
+        if self.schedule == "cosine":
+            return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs)
+        milestones = [self.step_epoch] if self.schedule == "step" else []
+        return optimizer, torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, self.step_factor)
+
+
+RECIPES = {
+    # Ours: a few seconds on two cores for the mini packs.
+    "quick": Recipe(epochs=12, batch_size=64),
+    # HS A.1: Adam "without additional tuning", ten epochs; batch size not stated.
+    "hs-mnist": Recipe(epochs=10),
+    # Another reading of the same: a public development code of these losses has this size and this rate.
+    "hs-mnist-devcode": Recipe(epochs=10, lr=1e-4, batch_size=64),
+    # HS A.1, for CIFAR-10; on CIFAR-100 step_factor is 0.2. Batch size not stated.
+    "hs-cifar": Recipe(epochs=10, lr=1e-4, schedule="step"),
+    # HS §5 for AUM; batch size and schedule, not stated there, are those of the AUM authors' own runs.
+    "hs-aum": Recipe(epochs=150, optimizer="sgd", lr=0.1, batch_size=64, weight_decay=1e-4),
+    # CV App. B.
+    "cv-mnist": Recipe(epochs=50, optimizer="sgd", lr=0.01, weight_decay=1e-3, schedule="cosine"),
+    "cv-cifar10": Recipe(
+        epochs=120, optimizer="sgd", lr=0.01, weight_decay=1e-4, schedule="cosine", augment="crop-flip"
+    ),
+    "cv-cifar100": Recipe(
+        epochs=200, optimizer="sgd", lr=0.1, weight_decay=1e-5, schedule="cosine", augment="crop-flip"
+    ),
+}
+
+
+@dataclass
+class Fit:
+    """A trained model and what happened: one dict per epoch (epoch, lr, loss, train_accuracy against the
+    labels trained on, test_accuracy if a test set was given, top_share, state, seconds)."""
+
+    model: nn.Module
+    history: list[dict] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        """Of the last epoch: "learning"; "diverged": the loss or a weight is not finite; "collapsed": one
+        class for at least 99 % of the samples; "unlearned": against the labels trained on, the accuracy is
+        less than half of what it was in an earlier epoch, or less than half of what guessing gives."""
+        return self.history[-1]["state"]
+
+    def column(self, name: str) -> list:
+        """One quantity over the epochs."""
+        return [row[name] for row in self.history]
+
+    def best_accuracy(self) -> float:
+        """The largest train_accuracy so far, 0 before the first epoch."""
+        return max(self.column("train_accuracy"), default=0.0)
+
+
+def fit(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    loss,
+    recipe: Recipe,
+    *,
+    recorders: Sequence[Recorder] = (),
+    test: tuple[Tensor, Tensor] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool | None = None,
+) -> Fit:
+    """Train the model in place on images float (N, C, H, W), or features (N, D), and labels int64 (N,).
+
+    loss(logits, targets) is asked for at_epoch(e), e = 1, 2, …. The same seed on the same processor with as
+    many threads gives the same bits; on CUDA, cuDNN is asked for its deterministic kernels. Numbers below
+    1e-38 count as zero (see `without_denormals`). A run whose loss stops being finite ends there, its state
+    "diverged". test=(images, labels) adds the accuracy after every epoch. progress=None shows a bar on a
+    terminal only. Raises ValueError when images and labels do not belong together.
+    """
+    _check(images, labels, recipe)
+    device = pick_device(device)
+    model, images, labels = model.to(device), images.to(device), labels.to(device)
+    if recipe.precision == "bf16":
+        model = model.to(memory_format=torch.channels_last)
+    test = test and tuple(part.to(device) for part in test)
+    for recorder in recorders:
+        recorder.start(recipe.epochs, len(labels), device)
+    in_training, in_evaluation = ([r for r in recorders if r.when == when] for when in ("train", "eval"))
+    run = Fit(model)
+    hidden = None if progress is None else not progress
+
+    def train(stop: threading.Event) -> None:
+        optimizer, schedule = recipe.optimize(model.parameters())
+        order = torch.Generator().manual_seed(seed)
+        for epoch in tqdm(range(1, recipe.epochs + 1), desc=str(loss), unit="epoch", disable=hidden):
+            start, lr = time.perf_counter(), optimizer.param_groups[0]["lr"]
+            parts = batches(torch.randperm(len(labels), generator=order).to(device), recipe.batch_size)
+            step = Step(model, loss.at_epoch(epoch), optimizer, recipe)
+            sums = _epoch(step, images, labels, parts, epoch, in_training, stop)
+            row = epoch_row(*sums, labels, run.best_accuracy())
+            schedule.step()
+            _record_evaluation(model, images, labels, epoch, in_evaluation)
+            if test:
+                row["test_accuracy"] = accuracy(model, *test)
+            run.history.append({"epoch": epoch, "lr": lr} | row | {"seconds": time.perf_counter() - start})
+            if run.state == "diverged":
+                break
+
+    with seeded(seed, device):
+        without_denormals(train)
+    for recorder in recorders:
+        recorder.finish()
+    return run
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Inside, torch draws from the seed on the CPU and on the device, and cuDNN repeats itself; afterwards
+    all generators and settings are as they were. Other devices are left alone."""
+    cuda, before = device.type == "cuda", torch.backends.cudnn.deterministic
+    with torch.random.fork_rng(devices=[device] if cuda else []):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed every GPU
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
+        torch.backends.cudnn.deterministic = True
+        try:
+            yield
+        finally:
+            torch.backends.cudnn.deterministic = before
+
+
+def without_denormals(work: Callable[[threading.Event], None]) -> None:
+    """Runs work(stop) in a thread of its own, where numbers below 1e-38 count as zero.
+
+    Some processors compute with such numbers many times slower. A collapsing network is full of them. The
+    setting belongs to a thread. On Linux the helper threads that torch starts from it inherit it; helpers
+    that run already would not have it, so the thread is new. The caller's autocast and default device do not
+    reach the work. An error of the work is raised here; Ctrl-C sets stop, which the work has to look at.
+    """
+    stop, threads = threading.Event(), torch.get_num_threads()
+
+    def run() -> None:
+        torch.set_flush_denormal(True)
+        torch.set_num_threads(threads)
+        work(stop)
+
+    with ThreadPoolExecutor(1, "training") as pool:
+        try:
+            pool.submit(run).result()
+        except BaseException:
+            stop.set()
+            raise
+
+
+def _check(images: Tensor, labels: Tensor, recipe: Recipe) -> None:
+    if (
+        images.ndim not in (2, 4)
+        or not images.is_floating_point()
+        or len(images) != len(labels)
+        or not len(labels)
+    ):
+        raise ValueError(
+            f"images must be floating (N, C, H, W) or (N, D) with one label each, got {tuple(images.shape)} "
+            f"{images.dtype} and {len(labels)} labels"
+        )
+    if images.ndim == 2 and recipe.augment != "none":
+        raise ValueError(f"augment must be 'none' for features (N, D), got {recipe.augment!r}")
+
+
+def crop_flip(images: Tensor, padding: int = 4) -> Tensor:
+    """Every image (N, C, H, W) moved by up to `padding` pixels each way, zeros coming in, and mirrored with
+    probability 1/2. On the device, from torch's global random state.
+    """
+    n, _, height, width = images.shape
+    padded = F.pad(images, (padding,) * 4)
+    top, left = torch.randint(2 * padding + 1, (2, n, 1), device=images.device)
+    rows = top + torch.arange(height, device=images.device)
+    columns = left + torch.arange(width, device=images.device)
+    columns = torch.where(torch.rand(n, 1, device=images.device) < 0.5, columns, columns.flip(1))
+    each = torch.arange(n, device=images.device).view(n, 1, 1)
+    return padded[each, :, rows.unsqueeze(2), columns.unsqueeze(1)].permute(0, 3, 1, 2)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimization step on a batch."""
+
+    model: nn.Module
+    loss: Callable
+    optimizer: torch.optim.Optimizer
+    recipe: Recipe
+
+    def __call__(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (float32 or wider) and mean loss of the batch, detached, as they were before the step."""
+        if self.recipe.augment == "crop-flip":
+            images = crop_flip(images)
+        logits = self._logits(images)
+        value = self.loss(logits, targets)
+        self.optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        if self.recipe.l1:
+            add_l1(self.model.parameters(), self.recipe.l1)
+        self.optimizer.step()
+        return logits.detach(), value.detach()
+
+    def _logits(self, images: Tensor) -> Tensor:
+        if self.recipe.precision == "bf16" and images.ndim == 4:
+            images = images.contiguous(memory_format=torch.channels_last)
+        with autocast(images.device, self.recipe.precision):
+            logits = self.model(images)
+        return logits.float() if logits.dtype == torch.bfloat16 else logits
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager:
+    """Inside, networks compute in bfloat16 if precision is "bf16"."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def batches(order: Tensor, size: int) -> list[Tensor]:
+    """The order in parts of `size`; a last sample alone joins the part before, as batch norm needs two."""
+    parts = list(order.split(size))
+    if len(parts) > 1 and len(parts[-1]) == 1:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
+
+
+def add_l1(parameters, strength: float) -> None:
+    """Adds the gradient of strength · Σ|θ| to the parameters that have a gradient; frozen ones have none."""
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter.grad.add_(parameter.detach().sign(), alpha=strength)
+
+
+def _epoch(step, images, labels, parts, epoch, recorders, stop) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """One pass over the batches: the sums that `epoch_row` takes. Nothing waits for the device."""
+    step.model.train()
+    total = torch.zeros((), device=images.device)
+    correct = torch.zeros((), device=images.device)
+    predicted = None
+    for indices in parts:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        targets = labels[indices]
+        logits, value = step(images[indices], targets)
+        guess = logits.argmax(1)
+        total += value * len(indices)
+        correct += (guess == targets).sum()
+        if predicted is None:
+            predicted = torch.zeros(logits.shape[1], dtype=torch.int64, device=images.device)
+        predicted.index_add_(0, guess, torch.ones_like(guess))
+        for recorder in recorders:
+            recorder.batch(epoch, indices, logits, targets)
+    peaks = torch.stack([p.detach().abs().max() for p in step.model.parameters()])
+    return total, correct, predicted, peaks
+
+
+def epoch_row(
+    total: Tensor, correct: Tensor, predicted: Tensor, peaks: Tensor, labels: Tensor, best: float
+) -> dict:
+    """What fit records of an epoch, from its sums: losses, hits, predictions per class (K,), and the largest
+    absolute value of each parameter. best: the largest train_accuracy of the epochs before."""
+    row = {
+        "loss": float(total) / len(labels),
+        "train_accuracy": float(correct) / len(labels),
+        "top_share": float(predicted.max()) / len(labels),
+    }
+    finite = math.isfinite(row["loss"]) and bool(torch.isfinite(peaks).all())
+    shares = torch.bincount(labels).cpu().double() / len(labels)  # Apple's GPUs have no float64
+    return row | {"state": _state(finite, row["top_share"], row["train_accuracy"], best, shares, len(labels))}
+
+
+def _state(finite: bool, top: float, hits: float, best: float, shares: Tensor, samples: int) -> str:
+    """The state of an epoch (see Fit.state); shares: of each class among the labels trained on."""
+    if not finite:
+        return "diverged"
+    if top >= COLLAPSE_SHARE > float(shares.max()):
+        return "collapsed"
+    guessing = float((shares**2).sum())  # what a network gets that draws from the classes' shares
+    return "unlearned" if any(_far_below(hits, one, samples) for one in (best, guessing)) else "learning"
+
+
+def _far_below(share: float, reference: float, samples: int) -> bool:
+    """Less than half of the reference, and by more than three standard deviations of a count of so many."""
+    return share < reference / 2 and (reference - share) * samples > 3 * math.sqrt(reference * samples)
+
+
+def _record_evaluation(model, images, labels, epoch, recorders) -> None:
+    if not recorders:
+        return
+    logits = predict(model, images)
+    everything = torch.arange(len(labels), device=images.device)
+    for recorder in recorders:
+        recorder.batch(epoch, everything, logits, labels)
+
+
+@torch.no_grad()
+def predict(model: nn.Module, images: Tensor, batch_size: int = 1000) -> Tensor:
+    """Logits (N, K) in evaluation mode, on the images' device."""
+    model.eval()
+    return torch.cat([model(part) for part in images.split(batch_size)])
+
+
+def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Share of images whose largest logit is at their label, in [0, 1]."""
+    return float((predict(model, images).argmax(1) == labels).float().mean())
+
+
+@dataclass
+class CrossValidation:
+    """probs float32 (N, K): each sample's softmax from the fold that did not train on it; fold int64 (N,)
+    says which; fits holds one Fit per fold."""
+
+    probs: Tensor
+    fold: Tensor
+    fits: list[Fit]
+
+
+def cross_validate(
+    build: Callable[[int], nn.Module],
+    images: Tensor,
+    labels: Tensor,
+    loss,
+    recipe: Recipe,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool | None = None,
+) -> CrossValidation:
+    """Out-of-sample probabilities by stratified k-fold cross-validation (stratified on the given labels).
+
+    build(seed) makes a network with fresh weights; every fold gets its own, so no fold sees another's
+    training. Raises ValueError if folds < 2, a class has fewer samples than folds, or build returns a network
+    that it has returned before.
+    """
+    target = pick_device(device)
+    fits, parts = [], split(labels, folds, seed)
+    logits = []
+    for own, train, held in parts:
+        model, pair = build(own), (images[train.to(images.device)], labels[train])
+        if any(model is done.model for done in fits):
+            raise ValueError("build must make a new network for every fold, got the same one again")
+        fits.append(fit(model, *pair, loss, recipe, seed=own, device=device, progress=progress))
+        logits.append(predict(model, images[held.to(images.device)].to(target)))
+    return assemble(parts, logits, fits)
+
+
+def split(labels: Tensor, folds: int, seed: int) -> list[tuple[int, Tensor, Tensor]]:
+    """Stratified folds: (the fold's own seed, positions to train on, positions held out), each int64."""
+    from sklearn.model_selection import StratifiedKFold
+
+    counts = torch.bincount(labels)
+    scarce = int(counts[counts > 0].min())
+    if not 2 <= folds <= scarce:
+        raise ValueError(f"folds must be in 2 … {scarce} (the smallest class's samples), got {folds}")
+    parts = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels.cpu(), labels.cpu())
+    return [
+        (seed * folds + k, *(torch.from_numpy(part).to(labels.device) for part in pair))
+        for k, pair in enumerate(parts)
+    ]
+
+
+def assemble(parts, logits: list[Tensor], fits: list[Fit]) -> CrossValidation:
+    """The folds' held-out logits, put back into the order of the samples."""
+    held = torch.cat([part[2] for part in parts]).cpu()
+    probs = torch.empty(len(held), logits[0].shape[1])
+    probs[held] = torch.cat([part.float().softmax(1).cpu() for part in logits])
+    fold = torch.empty(len(held), dtype=torch.int64)
+    fold[held] = torch.cat([torch.full((len(part[2]),), k) for k, part in enumerate(parts)])
+    return CrossValidation(probs, fold, fits)

@@ -1,0 +1,192 @@
+"""Exercise checks: every grader tells right from wrong from not attempted, and solutions pass."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from robust_lib.course import checks
+
+# exercise: (a right answer, a wrong one, words of the hint it must get)
+ANSWERS = {
+    "01.1": (lambda p: 2 * p * (1 - p) ** 2, lambda p: 2 * (1 - p), "still has to be multiplied in"),
+    "01.2": (lambda q: q / (1 + q), lambda q: q**q / (1 + q) ** (1 + q), "that is a weight"),
+    "01.3": ({"blurry"}, {"blurry", "piecewise_zero"}, "it ignores, it does not push"),
+    "02.1": (
+        lambda p, A: (1 / (A + p.log()).sum(), len(p) * (A + p[0].log()) / (A + p.log()).sum()),
+        lambda p, A: (-1 / p.log().sum(), len(p) * p[0].log() / p.log().sum()),
+        "those are NCE's",
+    ),
+    "02.2": (lambda K: (K + 1) / (2 * K), lambda K: 0.5 + 1 / K**2, "right for K = 2; try K = 10"),
+    "02.3": (
+        lambda alpha, beta: -math.log(1e-4) * beta / (alpha - math.log(1e-4) * beta),
+        lambda alpha, beta: beta / (alpha + beta),
+        "A times MAE",
+    ),
+    "03.1": (
+        lambda table: table - table.mean(1, keepdim=True),
+        lambda table: table / table.sum(1, keepdim=True),
+        "still depends on the label",
+    ),
+    "03.2": (lambda eta, K: 1 / (1 - eta * K / (K - 1)), lambda eta, K: 1 / (1 - eta), "not 1 - η"),
+    "03.3": (
+        lambda a, q, K: 1 / (1 + (1 + 1 / a) ** (1 - q) / (K - 1)),
+        lambda a, q, K: (1 + 1 / a) ** (q - 1),
+        "that is the noise ratio",
+    ),
+    "04.1": (
+        lambda clean, flipped: (-1 / math.log(flipped), -1 / math.log(clean)),
+        lambda clean, flipped: (-1 / math.log(clean), -1 / math.log(flipped)),
+        "the smaller one first",
+    ),
+    "04.2": (
+        lambda gamma, K: max(0.0, math.log(K - 1) - 1 / gamma - math.log(1 - math.exp(-1 / gamma))),
+        lambda gamma, K: math.log(K - 1) - 1 / gamma - math.log(1 - math.exp(-1 / gamma)),
+        "no bias is needed",
+    ),
+    "04.3": (
+        {
+            "ce": "right",
+            "mae": "right",
+            "blurry": "wrong",
+            "blurry stopped": "right",
+            "piecewise_zero": "none",
+        },
+        {
+            "ce": "right",
+            "mae": "none",
+            "blurry": "wrong",
+            "blurry stopped": "right",
+            "piecewise_zero": "none",
+        },
+        "it is not zero",
+    ),
+    "13.1": (
+        lambda e: (1 - (1 - e) ** 3, 3 * e**2 * (1 - e) + e**3),
+        lambda e: (1 - (1 - e) ** 3, 3 * e**2 * (1 - e)),
+        "exactly two wrong",
+    ),
+    "13.2": (
+        lambda wrong, upheld, unjudged: (
+            wrong / (wrong + upheld + unjudged),
+            (wrong + unjudged) / (wrong + upheld + unjudged),
+        ),
+        lambda wrong, upheld, unjudged: [wrong / (wrong + upheld)] * 2,
+        "leaves out the images without a verdict",
+    ),
+    "13.3": (
+        lambda s: ((1 - s) ** 5, sum(math.comb(5, k) * s**k * (1 - s) ** (5 - k) for k in range(3))),
+        lambda s: ((1 - s) ** 5, sum(math.comb(5, k) * s**k * (1 - s) ** (5 - k) for k in range(3, 6))),
+        "the probability of being upheld",
+    ),
+    "12.1": (
+        lambda r, q, eta: 2 * r * eta / (q + eta),
+        lambda r, q, eta: r * eta / q,
+        "that is the precision",
+    ),
+    "12.2": (
+        lambda spread, seeds: spread / math.sqrt(math.pi * seeds),
+        lambda spread, seeds: spread / math.sqrt(math.pi),
+        "right for one seed",
+    ),
+    "12.3": (
+        {"given accuracy", "flagged share", "estimated rate", "planted recall"},
+        {"given accuracy", "f1"},
+        "you must know which labels are wrong",
+    ),
+    "14.1": (
+        lambda ranking, wrong, k: wrong[ranking[:k]].mean(),
+        lambda ranking, wrong, k: wrong[ranking[:k]].sum() / wrong.sum(),
+        "that is recall",
+    ),
+    "14.2": (lambda e: math.ceil((0.98 / e) ** 2), lambda e: math.ceil((0.5 / e) ** 2), "95 % takes 1.96"),
+    "14.3": (
+        lambda images, epochs, folds, gflop, tflops: (
+            images * (folds - 1) * epochs * gflop / 1000 / tflops / 3600
+        ),
+        lambda images, epochs, folds, gflop, tflops: images * folds * epochs * gflop / 1000 / tflops / 3600,
+        "folds - 1 parts",
+    ),
+    "10.1": (
+        lambda p, t: np.where((p >= t).any(1), np.where(p >= t, p, -1).argmax(1), -1),
+        lambda p, t: np.where((p >= t).sum(1) == 1, (p >= t).argmax(1), p.argmax(1)),
+        "even if it does not qualify itself",
+    ),
+    "10.2": (
+        lambda f1, rate: (f1 / 2, rate, 0.5),
+        lambda f1, rate: (f1, rate, 0.5),
+        "must beat half of it",
+    ),
+    "10.3": ({"mix", "undo"}, {"mix", "temperature"}, "not a straight line"),
+    "11.1": (lambda K: 2 * K / (2 * K + 1), lambda K: K / (K + 1), "that is the recall"),
+    "11.2": (
+        {"AUM", "threshold", "Wasserstein"},
+        {"AUM", "threshold", "Wasserstein", "Cohen's d"},
+        "so does the standard deviation",
+    ),
+    "11.3": (
+        lambda images, K, eta: round(images * eta / (K - 1 + eta)),
+        lambda images, K, eta: images * eta / (K - 1),
+        "takes its share from the wrong labels",
+    ),
+}
+
+
+def test_every_exercise_is_tested_here():
+    assert set(ANSWERS) == set(checks.GRADERS)
+
+
+@pytest.mark.parametrize("exercise", ANSWERS)
+def test_right_wrong_and_not_attempted(exercise, capsys):
+    right, wrong, hint = ANSWERS[exercise]
+    assert checks.check(exercise, right) == "right"
+    assert checks.check(exercise, wrong) == "wrong"
+    assert hint in capsys.readouterr().out
+    assert checks.check(exercise, ...) == checks.check(exercise, None) == "not attempted"
+    if callable(right):
+        assert checks.check(exercise, lambda *_: ...) == "not attempted"
+
+
+def test_an_answer_that_raises_is_wrong_and_says_why(capsys):
+    assert checks.check("01.1", lambda p: p / undefined) == "wrong"  # noqa: F821
+    assert "raised NameError" in capsys.readouterr().out
+
+
+def test_unknown_exercise_is_named():
+    with pytest.raises(ValueError, match="no exercise is called '99.9'; there are 01.1"):
+        checks.check("99.9", 1)
+
+
+def test_equal_compares_shape_and_value():
+    assert checks.equal(0.5, 0.5 + 1e-9)
+    assert not checks.equal([0.5], 0.5)
+    assert not checks.equal(0.5, 0.6)
+    assert not checks.equal(math.nan, 0.6)
+
+
+SOLUTIONS = sorted((Path(__file__).parents[2] / "notebooks/solutions").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+def test_solutions_pass_the_same_checks(path, tmp_path):
+    """Runs the solutions notebook's code cells; each exercise of its chapter must come out right."""
+    import nbformat
+
+    code = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    verdicts = {}
+    original = checks.check
+
+    def recording(exercise, answer):
+        verdicts[exercise] = original(exercise, answer)
+        return verdicts[exercise]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checks, "check", recording)
+        exec(compile("\n".join(code), str(path), "exec"), {"__name__": "solutions"})
+    expected = {name for name in checks.GRADERS if name.startswith(path.stem[:2])}
+    assert verdicts == dict.fromkeys(expected, "right")
+
+
+def test_every_chapter_with_exercises_has_solutions():
+    assert {path.stem[:2] for path in SOLUTIONS} == {name[:2] for name in checks.GRADERS}

@@ -1,0 +1,107 @@
+"""Chapters under other seeds and kernels: what held in how many runs."""
+
+import nbformat
+import pytest
+from click.testing import CliRunner
+
+from robust_lib.__main__ import main
+from robust_lib.course import runner, shake
+from tests.course.test_runner import notebook
+
+PARAMETERS = 'PROFILE = "quick"\nSEED = 0'
+LAST = """
+import os
+kernels = os.environ.get("ATEN_CPU_CAPABILITY")
+claims.at_most("small seed", SEED, 1)
+claims.at_least("kernels", 5 if kernels == "default" else 7, 3)
+claims.true("rich only", kernels is None)
+claims.report()
+"""
+
+
+@pytest.fixture
+def shaken(tmp_path, monkeypatch):
+    """A function that runs the command on one notebook and gives its result."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")  # of the caller: "rich" must not be bound by it
+
+    folder = tmp_path / "notebooks"  # where a kernel runs is not where the command does
+    folder.mkdir()
+
+    def run(content, *arguments):
+        nbformat.write(content, folder / "07_try.ipynb")
+        monkeypatch.setattr(runner, "NOTEBOOKS", runner.discover(folder))
+        return CliRunner().invoke(main, ["course", "--shake", *arguments])
+
+    return run
+
+
+def test_every_claim_is_counted_over_seeds_and_kernels(shaken, monkeypatch):
+    result = shaken(notebook(parameters=PARAMETERS, last=LAST), "--seeds", "3")
+    assert result.exit_code == 1
+    assert result.output.splitlines()[0] == "07_try, SEED 0, rich: 4/4 claims"
+    lines = [line.strip() for line in result.output.partition("\n\n")[2].splitlines()]
+    assert lines[1] == "6/6  it ran: True, required true"
+    assert lines[2] == "4/6  small seed: 0 … 2, required at most 1  <-- SEED 2, rich, SEED 2, plain"
+    assert lines[3] == "6/6  kernels: 5 … 7, required at least 3"
+    assert lines[4].startswith("3/6  rich only: differs, required true  <-- SEED 0, plain, SEED 1, plain")
+
+    def never(*arguments):
+        raise AssertionError("a run was repeated")
+
+    monkeypatch.setattr(runner, "execute", never)
+    again = shaken(notebook(parameters=PARAMETERS, last=LAST), "--seeds", "3")
+    assert again.output == result.output
+    with pytest.raises(AssertionError, match="a run was repeated"):  # another notebook is another run
+        raise shaken(notebook("1", parameters=PARAMETERS, last=LAST), "--seeds", "3").exception
+
+
+def test_a_run_that_fails_before_its_claims_is_named(shaken):
+    result = shaken(notebook("assert SEED == 0", parameters=PARAMETERS), "--seeds", "2")
+    assert result.exit_code == 1
+    assert "2/4  it ran: True, required true  <-- SEED 1, rich, SEED 1, plain" in result.output
+    assert "SEED 1, rich failed: cell [" in result.output
+
+
+def test_a_failure_is_not_kept_and_another_parameter_is_another_run(shaken, monkeypatch):
+    parameters = PARAMETERS + "\nEPOCHS = 1"
+    first = shaken(notebook("assert EPOCHS < 9", parameters=parameters), "--seeds", "1", "-p", "EPOCHS=9")
+    assert first.exit_code == 1
+    asked = []
+    execute = runner.execute
+
+    def counted(source, target, values, *rest):
+        asked.append(values["EPOCHS"])
+        execute(source, target, values, *rest)
+
+    monkeypatch.setattr(runner, "execute", counted)
+    again = ("--seeds", "1", "-p")
+    assert shaken(notebook("assert EPOCHS < 9", parameters=parameters), *again, "EPOCHS=9").exit_code == 1
+    assert shaken(notebook("assert EPOCHS < 9", parameters=parameters), *again, "EPOCHS=2").exit_code == 0
+    assert shaken(notebook("assert EPOCHS < 9", parameters=parameters), *again, "EPOCHS=2").exit_code == 0
+    assert asked == [9, 9, 2, 2]
+
+
+def test_a_notebook_without_claims_is_no_success(shaken):
+    result = shaken(notebook(parameters=PARAMETERS, last="1"), "--seeds", "1")
+    assert result.exit_code == 1
+    assert "SEED 0, plain failed: it reported no claims" in result.output
+
+
+def test_all_held_is_success(shaken):
+    assert shaken(notebook(parameters=PARAMETERS), "--seeds", "1").exit_code == 0
+
+
+@pytest.mark.parametrize("more", [["--in-place"], ["--profile", "full"], ["-p", "SEED=3"]])
+def test_it_chooses_seed_and_profile_itself(shaken, more):
+    result = shaken(notebook(parameters=PARAMETERS), *more)
+    assert result.exit_code == 2
+    assert "--shake goes with --only, -p and --seeds alone" in result.output
+
+
+def test_ranges():
+    runs = {
+        str(n): {"claims": [{"name": "gain", "measured": n / 8, "required": "at least 0", "passed": True}]}
+        for n in (3, 1)
+    }
+    assert shake.table(runs) == "   2/2  gain: 0.125 … 0.375, required at least 0"

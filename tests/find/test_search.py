@@ -1,0 +1,446 @@
+"""find: the evidence is the library's own, planted errors come out on top, and a killed run goes on."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+
+from robust_lib import __main__, detection, losses, records, training
+from robust_lib.data import noise
+from robust_lib.detection import confident
+from robust_lib.find import pages, reading, search
+from robust_lib.training import models
+from tests.find.test_reading import save, snapshot
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    """So that a run here and one in another process are the same to the last bit. And no figure: it is slow,
+    and test_report has it."""
+    monkeypatch.setattr(pages, "_matrix_figure", lambda *_: {})
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def digits(path, count=200, rate=0.1):
+    """8 × 8 digits as arrays, some labels flipped: the file and the mask of the flips."""
+    pixels, labels = load_digits(return_X_y=True)
+    flips = noise.corrupt(labels[:count], noise.uniform(10, rate), seed=0)
+    images = (pixels[:count] * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8)
+    np.savez(path, images=images, labels=flips.labels.numpy())
+    return path, flips.mask.numpy()
+
+
+def run(source, out, **options):
+    return search.find(source, out, **{"device": "cpu", "epochs": 2, "progress": False} | options)
+
+
+def test_planted_errors_come_out_on_top(tmp_path):
+    source, wrong = digits(tmp_path / "digits.npz", 400)
+    found = run(source, tmp_path / "out", epochs=15)
+    assert wrong[found.ranking[:20]].mean() >= 0.9
+    assert wrong[found.flagged].mean() >= 0.6
+    assert found.flagged[wrong].mean() >= 0.6
+    true = load_digits().target[:400]
+    hits = found.flagged & wrong
+    assert (found.suggested[hits] == true[hits]).mean() >= 0.8
+    assert (found.suggested != found.data.labels)[found.flagged].all()
+
+
+def test_the_evidence_is_that_of_the_library(tmp_path):
+    source, _ = digits(tmp_path / "digits.npz")
+    found = run(source, tmp_path / "out", loss="ce", seed=3)
+    exact = found.data.images.double() / 255
+    images = search._job(found.data, losses.ce(), 2, 3, "cpu", False).inputs
+    torch.testing.assert_close(images.double(), (exact - exact.mean()) / exact.std(), rtol=0, atol=1e-5)
+    labels, recipe = torch.from_numpy(found.data.labels), replace(search.IMAGES, epochs=2)
+    same = {"seed": 3, "device": "cpu", "progress": False}
+
+    def build(outputs):
+        return lambda seed: models.build("stride_cnn", images, outputs, seed)
+
+    probs = training.cross_validate(build(10), images, labels, losses.ce(), recipe, **same).probs
+    np.testing.assert_array_equal(found.probs, probs)
+    runs = detection.threshold_runs(
+        build(11), images, labels, losses.ce(), recipe, classes=10, runs=2, **same
+    )
+    cl, aum = detection.confident_learning(labels, probs), detection.area_under_margin(labels, runs)
+    np.testing.assert_array_equal(found.detections["aum"].score, aum.score)
+    np.testing.assert_array_equal(found.detections["cl"].flagged, cl.flagged)
+    np.testing.assert_array_equal(found.flagged, cl.flagged & aum.flagged)
+
+
+@pytest.mark.parametrize("detector", ["cl", "aum"])
+def test_one_detector_alone(tmp_path, detector):
+    source, _ = digits(tmp_path / "digits.npz")
+    found = run(source, tmp_path / "out", detector=detector)
+    (only,) = found.detections.items()
+    assert only[0] == detector
+    np.testing.assert_array_equal(found.flagged, only[1].flagged)
+    np.testing.assert_array_equal(found.ranking, only[1].ranking)
+    assert found.probs.shape == (200, 10)
+    assert np.isfinite(only[1].score).all()
+
+
+def test_the_table_and_the_matrix(tmp_path):
+    source, _ = digits(tmp_path / "digits.npz")
+    found = run(source, tmp_path / "out")
+    table = pd.read_csv(tmp_path / "out" / "ranked.csv", dtype={"given": str, "suggested": str, "path": str})
+    assert list(table) == (
+        ["rank", "path", "index", "given", "suggested", "flagged"]
+        + ["score_cl", "flagged_cl", "score_aum", "flagged_aum"]
+    )
+    assert table["rank"].tolist() == list(range(1, 201))
+    assert (table.score_aum.diff().dropna() >= 0).all()
+    assert sorted(table["index"]) == list(range(200))
+    assert (table.given == [str(found.data.labels[n]) for n in table["index"]]).all()
+    held = table.suggested.where(table.flagged, table.given)
+    expected = pd.crosstab(table.given, held).reindex(columns=list(found.data.classes), fill_value=0)
+    np.testing.assert_array_equal(found.noise_matrix, expected)
+    pd.testing.assert_frame_equal(
+        found.table.drop(columns=["score_cl", "score_aum"]),
+        table.drop(columns=["score_cl", "score_aum"]),
+        check_dtype=False,
+    )
+
+
+def test_features_alone(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    true = rng.integers(3, size=300)
+    labels = noise.corrupt(true, noise.uniform(3, 0.1), seed=0)
+    features = 1e3 + 40 * np.eye(3)[true] + rng.normal(size=(300, 3)) * [1, 5, 9]
+    features = np.c_[features, np.full(300, 7.0)]  # a column that says nothing
+    np.savez(tmp_path / "f.npz", features=features, labels=labels.labels)
+    found = run(tmp_path / "f.npz", tmp_path / "out", epochs=10)
+    assert labels.mask.numpy()[found.ranking[:10]].all()
+    assert "300 features of 4 numbers, 3 classes, no problem in f.npz" in capsys.readouterr().out
+
+
+# The second fold never ends, so that the kill comes in time on any machine.
+KILLED = """
+import time
+from robust_lib import find
+fold = find.Job.fold
+find.Job.fold = lambda job, k: fold(job, k) if k == 0 else time.sleep(600)
+find.find({!r}, {!r}, device="cpu", epochs=30, detector="cl")
+"""
+
+
+def test_a_killed_run_goes_on_to_the_same_result(tmp_path, capsys):
+    source, _ = digits(tmp_path / "digits.npz")
+    out, first = tmp_path / "out", tmp_path / "out" / "parts" / "fold-1-of-5.npz"
+    code = KILLED.format(str(source), str(out))
+    child = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"OMP_NUM_THREADS": "1"})
+    while not first.exists() and child.poll() is None:
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    assert json.loads((out / "run.json").read_text())["status"] == "unfinished"
+    assert not (out / "ranked.csv").exists()
+    stored = first.read_bytes(), first.stat().st_mtime_ns
+    resumed = run(source, out, epochs=30, detector="cl")
+    said = capsys.readouterr().out
+    assert "fold 1 of 5:" not in said
+    assert "fold 5 of 5:" in said
+    assert (first.read_bytes(), first.stat().st_mtime_ns) == stored
+    whole = run(source, tmp_path / "whole", epochs=30, detector="cl")
+    np.testing.assert_array_equal(resumed.probs, whole.probs)
+    for name in ("ranked.csv", "index.html", "noise_matrix.csv", "thumbs/0000.jpg"):
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert json.loads((out / "run.json").read_text())["status"] == "finished"
+
+
+def trained(capsys):
+    return [
+        line.split(":")[0]
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith(("fold", "thr"))
+    ]
+
+
+def test_only_parts_of_the_same_run_are_used(tmp_path, capsys):
+    source, _ = digits(tmp_path / "digits.npz")
+    out, folds = tmp_path / "out", [f"fold {k} of 5" for k in range(1, 6)]
+    run(source, out, detector="cl")
+    assert trained(capsys) == folds
+    run(source, out, detector="both")
+    assert trained(capsys) == ["threshold run 1 of 2", "threshold run 2 of 2"]
+    damaged = out / "parts" / "fold-2-of-5.npz"
+    damaged.write_bytes(damaged.read_bytes()[:-40])
+    run(source, out, detector="cl")
+    assert trained(capsys) == ["fold 2 of 5"]
+    run(source, out, detector="cl", loss="ce")
+    assert trained(capsys) == folds
+    digits(source, rate=0.2)
+    run(source, out, detector="cl", loss="ce")
+    assert trained(capsys) == folds
+
+
+@pytest.mark.parametrize(("size", "channels"), [(1, 1), (8, 1), (28, 1), (33, 3), (64, 3)])
+def test_networks_for_every_size(size, channels):
+    images = torch.rand(3, channels, size, size)
+    one, two, other = (models.build("stride_cnn", images, 7, seed) for seed in (0, 0, 1))
+    assert one(images).shape == (3, 7)
+    torch.testing.assert_close(one(images), two(images), rtol=0, atol=0)
+    assert not torch.equal(one(images), other(images))
+    torch.testing.assert_close(models.mlp(5, 2, 0)[0].weight, models.mlp(5, 2, 0)[0].weight, rtol=0, atol=0)
+
+
+def test_where_it_writes(tmp_path, monkeypatch):
+    root = tmp_path / "pets"
+    for seed in range(20):
+        save(root / ("cat" if seed < 10 else "dog") / f"{seed}.png", seed)
+    before = snapshot(root)
+    with pytest.raises(ValueError, match="out must not be inside the input, got .*cat"):
+        run(root, root / "cat" / "out")
+    with pytest.raises(ValueError, match="out must be a new folder or one of an earlier run, got"):
+        run(root, tmp_path)
+    monkeypatch.chdir(root / "cat")
+    assert run(root, None).out == tmp_path / "find-pets"
+    other, _ = digits(tmp_path / "digits.npz")
+    with pytest.raises(ValueError, match="holds the results for .*pets"):
+        run(other, tmp_path / "find-pets")
+    monkeypatch.chdir(tmp_path)
+    assert run(other, None).out == tmp_path / "find-digits"
+    assert snapshot(root) == before
+
+
+def test_what_cannot_be_done_is_said(tmp_path, monkeypatch, capsys):
+    source, _ = digits(tmp_path / "digits.npz")
+    with pytest.raises(ValueError, match="detector must be one of cl, aum, both, .* got 'nn' and 'gce'"):
+        run(source, tmp_path / "out", detector="nn")
+    with pytest.raises(ValueError, match="loss one of ce, focal, .* got 'both' and 'mse'"):
+        run(source, tmp_path / "out", loss="mse")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(search, "IMAGES", replace(search.IMAGES, lr=1e30))
+    with pytest.raises(ValueError, match="training with ce\\(\\) diverged: take another loss"):
+        run(source, tmp_path / "out", loss=losses.ce())
+
+
+def test_failed_trainings_are_named():
+    flagged = np.array([True, False])
+    only = {"cl": detection.Detection(flagged, np.zeros(2))}
+    text = "\n".join(search._verdict(only, flagged, ["learning", "lost", "odd", "lost"]))
+    assert "3 of 4 trainings failed (2 lost, 1 odd): do not trust the scores" in text
+    assert "failed" not in "\n".join(search._verdict(only, flagged, ["learning"] * 4))
+
+
+@pytest.mark.parametrize(
+    ("counts", "right", "learned"),
+    [([990, 10], 990, False), ([990, 10], 997, True), ([500, 500], 610, False), ([100] * 10, 700, True)]
+    + [([100] * 10, 450, False)],
+)
+def test_agreement_is_compared_with_the_largest_class(counts, right, learned):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    guess = labels.copy()
+    guess[right:] = (labels[right:] + 1) % len(counts)
+    line = search._agreement_line(np.eye(len(counts))[guess], labels)
+    assert f"give {right / 10:.0f} % of the samples" in line
+    assert f"the largest class would give {max(counts) / 10:.0f} %" in line
+    assert ("they learned little" not in line) == learned
+
+
+def test_parts_of_another_version_are_made_anew(tmp_path, monkeypatch, capsys):
+    source, _ = digits(tmp_path / "digits.npz")
+    run(source, tmp_path / "out", detector="aum", epochs=1)
+    capsys.readouterr()
+    monkeypatch.setattr(search, "_code", lambda: "of another version")
+    run(source, tmp_path / "out", detector="aum", epochs=1)
+    assert len(trained(capsys)) == 2
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["library_md5"] == "of another version"
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_disk_that_was_full_at_the_start_costs_nothing(tmp_path, monkeypatch, left):
+    source, _ = digits(tmp_path / "digits.npz")
+    written, write = [], records.atomically
+
+    def full(path, content):
+        written.append(path)
+        if len(written) > left:
+            path.with_name(path.name + ".partial").write_bytes(b"{")
+            raise OSError(28, "No space left on device")
+        write(path, content)
+
+    monkeypatch.setattr(records, "atomically", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(source, tmp_path / "out", detector="aum", epochs=1)
+    monkeypatch.setattr(records, "atomically", write)
+    run(source, tmp_path / "out", detector="aum", epochs=1)
+    assert (tmp_path / "out" / "index.html").exists()
+
+
+def test_only_folders_of_a_run_count_as_begun(tmp_path):
+    for names, begun in (
+        ([], True),
+        (["parts/fold-1-of-5.npz"], True),
+        (["parts/fold-1-of-5.npz.partial", "run.json.partial"], True),
+        (["parts/mine.txt"], False),
+        (["run.sh"], False),
+        (["index.html"], False),
+        (["run.json"], True),
+    ):
+        out = tmp_path / f"{len(names)}-{begun}-{''.join(names).replace('/', '-')}"
+        out.mkdir()
+        for name in names:
+            (out / name).parent.mkdir(exist_ok=True)
+            (out / name).write_bytes(b"")
+        assert search._is_begun(out) == begun, names
+
+
+@pytest.mark.parametrize(
+    ("content", "alone", "beside_parts"),
+    [
+        ('{"my": "results"}', False, False),
+        ("[1]", False, False),
+        ("my notes", False, True),
+        ("\0\0", True, True),
+        ('{"tool": "robust_lib find"}', True, True),
+    ],
+)
+def test_a_record_of_something_else_is_left_alone(tmp_path, content, alone, beside_parts):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "run.json").write_text(content)
+    assert search._is_begun(tmp_path / "out") == alone
+    (tmp_path / "out" / "parts").mkdir()
+    assert search._is_begun(tmp_path / "out") == beside_parts
+
+
+def test_the_same_source_in_a_record_of_something_else(tmp_path):
+    source, _ = digits(tmp_path / "digits.npz")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "run.json").write_text(json.dumps({"source": str(source.resolve())}))
+    with pytest.raises(ValueError, match="out must be a new folder or one of an earlier run, got"):
+        run(source, tmp_path / "out")
+
+
+def test_every_fold_gets_its_steps(tmp_path):
+    labels = np.arange(300) % 3
+    np.savez(tmp_path / "f.npz", features=np.random.default_rng(0).normal(size=(300, 4)), labels=labels)
+    data = reading.read(tmp_path / "f.npz")
+    recipe = search._job(data, losses.ce(), None, 0, "cpu", False).recipe
+    assert 600 <= recipe.epochs * -(-240 // recipe.batch_size) < 600 + 4
+
+
+@pytest.mark.parametrize(("name", "noted"), [("=1+2", 1), ("@x", 1), ("-b", 1), ("-1", 0), ("b=1", 0)])
+def test_names_that_spreadsheets_compute_are_said(tmp_path, name, noted):
+    np.savez(tmp_path / "f.npz", features=np.eye(4), labels=[name, "0", name, "0"])
+    data = reading.read(tmp_path / "f.npz")
+    assert name in data.classes
+    assert [name in note for note in search._formula_note(data)] == [True] * noted
+
+
+def test_what_cannot_be_drawn_fails_before_training(tmp_path, monkeypatch):
+    source, _ = digits(tmp_path / "digits.npz")
+
+    def cannot(*_):
+        raise RuntimeError("no such glyph")
+
+    monkeypatch.setattr(pages, "_matrix_figure", cannot)
+    monkeypatch.setattr(training, "fit", lambda *_, **__: pytest.fail("trained first"))
+    with pytest.raises(RuntimeError, match="no such glyph"):
+        run(source, tmp_path / "out")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_narrow_terminal_gets_what_it_can_write(monkeypatch, encoding):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict")
+    monkeypatch.setattr(sys, "stdout", stream)
+    search._say("32 × 32 … 猫", "look")
+    assert stream.buffer.getvalue().decode(encoding).split("\n")[1] == "look"
+    assert b"32 " in stream.buffer.getvalue()
+
+
+def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path, monkeypatch):
+    source, _ = digits(tmp_path / "digits.npz")
+
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(sys, "stdout", Gone())
+    run(source, tmp_path / "out", detector="aum", epochs=1)
+    assert (tmp_path / "out" / "index.html").exists()
+
+
+def test_few_features_get_enough_steps():
+    for samples in (10, 300, 1000, 3000, 5000, 1_000_000):
+        recipe = search._feature_recipe(samples)
+        batches = -(-samples // recipe.batch_size)
+        assert recipe.epochs * batches >= 600
+        assert recipe.epochs >= 10
+        assert recipe.epochs == 10 or recipe.epochs * batches < 600 + batches
+
+
+@pytest.mark.parametrize("factor", [1, 1e-8, 1e40])
+def test_features_rank_no_worse_than_logistic_regression(tmp_path, factor):
+    rng = np.random.default_rng(0)
+    true = np.arange(240) % 4
+    flips = noise.corrupt(true, noise.uniform(4, 0.1), seed=0)
+    features = (6 * np.eye(4)[true] @ rng.normal(size=(4, 20)) + rng.normal(size=(240, 20))) * factor
+    features[7] = 1e8 * factor
+    np.savez(tmp_path / "f.npz", features=features, labels=flips.labels)
+    found = search.find(tmp_path / "f.npz", tmp_path / "out", device="cpu", progress=False)
+    wrong, probs = flips.mask.numpy(), np.zeros((240, 4))
+    for _, train, held in training.split(flips.labels, 5, 0):
+        peer = LogisticRegression(max_iter=1000).fit(found.data.features[train], flips.labels[train])
+        probs[held] = peer.predict_proba(found.data.features[held])
+    order = confident.rank(flips.labels, probs).argsort()
+    assert wrong[found.ranking[:15]].mean() >= max(0.9, wrong[order[:15]].mean())
+
+
+def test_the_command(tmp_path, monkeypatch):
+    source, _ = digits(tmp_path / "digits.npz")
+    command = ["find", str(source), "--out", str(tmp_path / "out"), "--epochs", "1", "--device", "cpu"]
+    done = CliRunner().invoke(__main__.main, [*command, "--detector", "aum"])
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[0] == "200 images, 10 classes, no problem in digits.npz"
+    assert done.output.splitlines()[-1].endswith("index.html")
+    failed = CliRunner().invoke(__main__.main, [*command, "--loss", "mse"])
+    assert failed.exit_code == 1
+    assert failed.output.startswith("Error: detector must be one of")
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "fit", stop)
+    stopped = CliRunner().invoke(__main__.main, [*command, "--loss", "ce"])
+    assert stopped.exit_code == 1
+    assert "stopped; the same command goes on from here" in stopped.output
+
+
+def test_the_command_lists_the_order_of_features(tmp_path):
+    for seed, name in enumerate(("cat/b.png", "cat/old/a.png", "cat/z.png", "dog/1.png")):
+        save(tmp_path / "pets" / name, seed)
+    done = CliRunner().invoke(__main__.main, ["find", str(tmp_path / "pets"), "--list"])
+    assert done.output.splitlines() == ["cat/b.png", "cat/old/a.png", "cat/z.png", "dog/1.png"]
+    np.save(tmp_path / "f.npy", np.eye(4))
+    command = [
+        "find",
+        str(tmp_path / "pets"),
+        "--out",
+        str(tmp_path / "out"),
+        "--features",
+        str(tmp_path / "f.npy"),
+    ]
+    refused = CliRunner().invoke(__main__.main, command)
+    assert refused.exit_code == 1
+    assert "say which by paths" in refused.output
+    taken = CliRunner().invoke(__main__.main, [*command, "--paths", "sorted", "--missing", "x"])
+    assert (
+        "at least two classes are needed" in taken.output
+    )  # the order is accepted; four samples are too few

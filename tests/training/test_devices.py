@@ -1,0 +1,171 @@
+"""Training without a look at the device: every loss and network on torch's meta device, where a number that
+is asked for does not exist; and the whole journey on the CPU and, where there is one, on a GPU."""
+
+import contextlib
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from robust_lib import data, detection, find, losses
+from robust_lib.detection import aum
+from robust_lib.training import dynamics, loop, models, stacked
+from robust_lib.training.loop import Recipe
+
+META = torch.device("meta")
+
+
+@pytest.fixture(autouse=True)
+def autocast_for_meta(monkeypatch):
+    """There is no autocast for the meta device: there "bf16" goes the same way in float32."""
+    original = loop.autocast
+    for module in (loop, stacked):
+        monkeypatch.setattr(
+            module, "autocast", lambda d, p: contextlib.nullcontext() if d == META else original(d, p)
+        )
+
+
+NETWORKS = [name for name in models.MODELS if name != "resnet34_imagenet"]
+RECIPES = {
+    "plain": Recipe(epochs=1, batch_size=4, l1=1e-5),
+    "augmented": Recipe(epochs=1, batch_size=4, augment="crop-flip", optimizer="sgd", lr=0.1),
+    "bf16": Recipe(epochs=1, batch_size=4, precision="bf16", optimizer="sgd"),  # Adam fused refuses meta
+}
+
+
+def run_epoch(network, loss, recipe, classes=10, channels=1, size=28):
+    """One epoch of fit's on nine samples without values; a read-back raises."""
+    model = models.MODELS[network](classes, channels, size).to(META)
+    images = torch.zeros(9, channels, size, size, device=META)
+    labels = torch.zeros(9, dtype=torch.int64, device=META)
+    recorder, area = dynamics.Recorder("train"), Area(9)
+    for each in (recorder, area):
+        each.start(1, 9, META)
+    optimizer, _ = recipe.optimize(model.parameters())
+    step = loop.Step(model, loss.at_epoch(1), optimizer, recipe)
+    parts = loop.batches(torch.randperm(9, device=META), recipe.batch_size)
+    return loop._epoch(step, images, labels, parts, 1, [recorder, area], threading.Event())
+
+
+class Area:
+    """The area under the margin as a recorder."""
+
+    when = "train"
+
+    def __init__(self, samples):
+        self.area = aum.AreaUnderMargin(samples)
+
+    def start(self, epochs, samples, device):
+        pass
+
+    def batch(self, epoch, indices, logits, targets):
+        self.area.update(logits, targets, indices)
+
+
+@pytest.mark.parametrize("name", losses.names())
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_no_loss_reads_back_within_an_epoch(name, recipe):
+    total, correct, predicted, _ = run_epoch("small_cnn", losses.get(name), recipe)
+    assert {one.device for one in (total, correct, predicted)} == {META}
+    assert predicted.shape == (10,)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_no_network_reads_back_within_an_epoch(network, recipe):
+    # One output more than classes, as with threshold samples.
+    assert run_epoch(network, losses.gce(), recipe, 11, 3, 32)[2].shape == (11,)
+
+
+@pytest.mark.parametrize("name", losses.names())
+def test_no_loss_reads_back_within_an_epoch_of_a_stack(name):
+    step, members, arguments = stack("small_cnn", losses.get(name), RECIPES["plain"])
+    sums = stacked._epoch(step, members, *arguments, 1, threading.Event())
+    assert [one[2].shape for one in sums] == [(10,), (10,)]
+
+
+@pytest.mark.parametrize("network", ["small_cnn", "hs_mnist", "cv_cnn4"])
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_no_network_reads_back_within_an_epoch_of_a_stack(network, recipe):
+    step, members, arguments = stack(network, losses.ce(), recipe)
+    assert len(stacked._epoch(step, members, *arguments, 1, threading.Event())) == 2
+
+
+def stack(network, loss, recipe):
+    networks = [models.MODELS[network](10, 1, 28).to(META) for _ in range(2)]
+    labels = [torch.zeros(n, dtype=torch.int64, device=META) for n in (9, 8)]
+    members = [
+        stacked.Member(model, torch.arange(len(own), device=META), own, loss, 0, [dynamics.Recorder("train")])
+        for model, own in zip(networks, labels, strict=True)
+    ]
+    for member in members:
+        member.recorders[0].start(1, len(member.labels), META)
+    params, buffers = torch.func.stack_module_state(networks)
+    optimizer, _ = recipe.optimize(list(params.values()))
+    images = torch.zeros(9, 1, 28, 28, device=META)
+    order = [torch.randperm(len(own), device=META) for own in labels]
+    places = [member.indices for member in members]
+    step = stacked._Step(networks[0], params, buffers, optimizer, recipe)
+    return step, members, (images, labels, places, order)
+
+
+def test_the_meta_device_would_notice_a_read_back():
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        float(torch.zeros((), device=META))
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        torch.bincount(torch.zeros(3, dtype=torch.int64, device=META))
+
+
+# --- on every device that is here ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def digits():
+    mini = data.load("mnist", "train", size="mini")
+    return data.to_float(mini.images[:600], mini.name), mini.labels[:600]
+
+
+def build(seed, classes=10):
+    return models.build("small_cnn", torch.zeros(1, 1, 28, 28), classes, seed)
+
+
+def test_fit_and_recorders(digits, device):
+    images, labels = digits
+    kinds = [dynamics.Recorder("train"), dynamics.Recorder("eval")]
+    recipe = Recipe(epochs=6, batch_size=32)
+    runs = [
+        loop.fit(build(0), images, labels, losses.gce(), recipe, recorders=kinds, test=digits, device=device)
+        for _ in range(2)
+    ]
+    assert runs[0].column("loss") == runs[1].column("loss")  # the same seed, the same bits
+    assert runs[0].column("test_accuracy")[-1] > 0.9
+    assert all(recorder.delta.device.type == "cpu" for recorder in kinds)
+    assert all(torch.isfinite(recorder.delta).all() for recorder in kinds)
+
+
+def test_cross_validation_takes_images_and_labels_from_any_device(digits, device):
+    images, labels = digits
+    options = {"folds": 2, "device": device}
+    for given in (labels, labels.to(device)):
+        found = loop.cross_validate(build, images, given, losses.ce(), Recipe(epochs=1), **options)
+        assert found.probs.device.type == "cpu"
+        torch.testing.assert_close(found.probs.sum(1), torch.ones(600))
+
+
+def test_threshold_runs_and_the_area_under_the_margin(digits, device):
+    images, labels = digits
+    options = {"classes": 10, "runs": 2, "device": device}
+    extra = lambda seed: build(seed, 11)  # noqa: E731
+    runs = detection.threshold_runs(extra, images, labels, losses.ce(), Recipe(epochs=2), **options)
+    assert np.isfinite(detection.area_under_margin(labels, runs).score).all()
+    values, mask = runs[0].margins.mean(0).to(device), runs[0].mask  # values there, the mask here
+    assert aum.threshold(values, mask) == pytest.approx(aum.threshold(values.cpu(), mask))
+
+
+def test_find(tmp_path, device):
+    mini = data.load("mnist", "train", size="mini")
+    np.savez(tmp_path / "some.npz", images=mini.images[:300].numpy(), labels=mini.labels[:300].numpy())
+    found = find.find(tmp_path / "some.npz", tmp_path / "out", epochs=1, device=device)
+    assert sorted(found.ranking) == list(range(300))
+    assert (tmp_path / "out" / "index.html").exists()

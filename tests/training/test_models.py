@@ -1,0 +1,104 @@
+"""The papers' networks: layers and parameter counts from other sources, image sizes, ImageNet weights."""
+
+import pickle
+from urllib.error import URLError
+
+import pytest
+import torch
+from torch import nn
+
+from robust_lib.data import DataError
+from robust_lib.training import models
+
+
+def count(model) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def conv(inputs, outputs):
+    return 9 * inputs * outputs + outputs + 2 * outputs  # weights, biases, batch normalisation
+
+
+def linear(inputs, outputs):
+    return inputs * outputs + outputs
+
+
+def build(name, channels, size, classes=10, seed=0):
+    return models.build(name, torch.zeros(1, channels, size, size), classes, seed)
+
+
+def test_cvs_networks_have_the_layers_the_paper_counts():
+    eight = build("cv_cnn8", 3, 32)
+    widths = [3, 64, 64, 128, 128, 196, 196]
+    by_hand = sum(map(conv, widths, widths[1:])) + linear(196 * 4 * 4, 256) + 2 * 256 + linear(256, 10)
+    assert count(eight) == by_hand == 1_639_794
+    four = build("cv_cnn4", 1, 28)
+    by_hand = conv(1, 32) + conv(32, 64) + linear(64 * 7 * 7, 128) + 2 * 128 + linear(128, 10)
+    assert count(four) == by_hand == 422_090
+    for network, layers in ((eight, 8), (four, 4)):
+        assert sum(isinstance(layer, nn.Conv2d | nn.Linear) for layer in network) == layers
+
+
+def test_resnet_is_torchvisions_but_for_the_stem_and_the_head():
+    # torchvision publishes 21,797,672 for 1000 classes; the kernel (49 places or 9) and the head differ.
+    expected = 21_797_672 - 64 * 3 * (49 - 9) - 513 * 1000 + 513 * 10
+    network = build("resnet34", 3, 32)
+    assert count(network) == expected == 21_282_122
+    sizes = []
+    hooks = [
+        getattr(network, f"layer{n}").register_forward_hook(lambda *a: sizes.append(a[2].shape[2:]))
+        for n in (1, 4)
+    ]
+    network.eval()(torch.zeros(1, 3, 32, 32))
+    assert sizes == [(32, 32), (4, 4)]  # spatial resolution is preserved up to the first block
+    assert hooks
+
+
+@pytest.mark.parametrize("name", ["cv_cnn4", "cv_cnn8", "resnet34"])
+@pytest.mark.parametrize(("channels", "size"), [(1, 28), (3, 64)])
+def test_other_image_sizes_and_class_counts(name, channels, size):
+    network = build(name, channels, size, classes=7).eval()
+    assert network(torch.rand(2, channels, size, size)).shape == (2, 7)
+
+
+def test_initial_weights_are_hes_and_glorots():
+    network = build("cv_cnn8", 3, 32)
+    convolution = [layer for layer in network if isinstance(layer, nn.Conv2d)][3]  # 128 -> 128
+    hidden = next(layer for layer in network if isinstance(layer, nn.Linear))
+    assert float(convolution.weight.detach().std()) == pytest.approx((2 / (9 * 128)) ** 0.5, rel=0.02)
+    assert float(hidden.weight.detach().std()) == pytest.approx((2 / (3136 + 256)) ** 0.5, rel=0.02)
+
+
+def test_imagenet_weights_go_everywhere_but_into_stem_and_head(monkeypatch, tmp_path):
+    from torchvision.models import resnet34
+
+    state, asked = resnet34().state_dict(), []
+
+    def load(url, folder, **options):
+        asked.append((url, folder, options["check_hash"], options["weights_only"]))
+        return dict(state)
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", load)
+    monkeypatch.delenv("ROBUST_DATA", raising=False)
+    network = build("resnet34_imagenet", 3, 32, classes=100).state_dict()
+    scratch = build("resnet34", 3, 32, classes=100).state_dict()
+    for name, value in network.items():
+        own = name.startswith(("conv1.", "fc."))
+        torch.testing.assert_close(value, (scratch if own else state)[name], rtol=0, atol=0)
+    (tmp_path / "resnet34-b627a593.pth").touch()
+    monkeypatch.setenv("ROBUST_DATA", str(tmp_path))
+    models.imagenet_weights()
+    url = "https://download.pytorch.org/models/resnet34-b627a593.pth"
+    assert asked == [(url, None, True, True), (url, str(tmp_path), True, True)]
+
+
+@pytest.mark.parametrize(
+    "error", [URLError("no network"), RuntimeError("bad hash"), pickle.UnpicklingError("cut")]
+)
+def test_missing_imagenet_weights_are_never_passed_over(monkeypatch, error):
+    def load(*args, **options):
+        raise error
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", load)
+    with pytest.raises(DataError, match=r"cannot be had .*Put resnet34-b627a593.pth into .* ROBUST_DATA"):
+        build("resnet34_imagenet", 3, 32)
