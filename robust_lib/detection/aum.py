@@ -1,7 +1,7 @@
 """Area under the margin (Pleiss et al. 2020): in training, samples that look alike pull a wrong label down.
 
 One run: give some samples a class that does not exist (`threshold_samples`), train a model of K + 1 outputs
-while `AreaUnderMargin` follows its logits, and `flag` what lies below nearly all of those wrong labels.
+while `AreaUnderMargin` follows its logits, and suspect what lies below the `threshold` of nearly all of them.
 """
 
 import numpy as np
@@ -89,25 +89,9 @@ def threshold(values: Tensor, threshold_mask: Tensor, percentile: float = 99) ->
     chosen = values[threshold_mask.to(values.device)].double().cpu().numpy()
     if len(chosen) == 0:
         raise ValueError("threshold_mask must mark at least one sample, got none")
-    _check_numbers(chosen)
-    return float(np.percentile(chosen, percentile))
-
-
-def flag(values: Tensor, threshold_mask: Tensor, percentile: float = 99) -> Tensor:
-    """Which samples have an AUM below `threshold(...)`: bool (N,), True where held to be mislabelled.
-
-    Threshold samples are False: their label was replaced, so this run cannot judge them; a second run with
-    others can.  Errors as `threshold`, and NaN anywhere in values.
-    """
-    limit = threshold(values, threshold_mask, percentile)
-    _check_numbers(values.cpu().numpy())
-    return (values < limit) & ~threshold_mask.to(values.device)
-
-
-def _check_numbers(values: np.ndarray) -> None:
-    missing = np.isnan(values).sum()
-    if missing:
+    if missing := np.isnan(chosen).sum():
         raise ValueError(
-            f"values must be numbers, got NaN for {missing} of {len(values)} samples: "
+            f"values must be numbers, got NaN for {missing} of {len(chosen)} samples: "
             "no update has held them, or the training diverged"
         )
+    return float(np.percentile(chosen, percentile))

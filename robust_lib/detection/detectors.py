@@ -1,20 +1,19 @@
 """Detectors of wrong labels behind one interface: labels and evidence in, a mask, a score and a ranking out.
 
-The evidence is what training leaves behind: probabilities out of sample (`training.cross_validate`), margins
-beside threshold samples (`threshold_runs`), or log p_y over the epochs (`dynamics.Recorder`).
+The evidence is what training leaves behind: probabilities out of sample (`evidence.cross_validate`), margins
+beside threshold samples (`evidence.threshold_runs`), or log p_y over the epochs (`dynamics.Recorder`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from robust_lib import training
 from robust_lib.data.noise import as_labels
 from robust_lib.detection import aum, confident
-from robust_lib.training import Recorder
+from robust_lib.detection.evidence import ThresholdRun
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +33,6 @@ class Detection:
         return np.argsort(self.score, kind="stable")
 
 
-@dataclass(frozen=True, eq=False)
-class ThresholdRun:
-    """One training with threshold samples: margins (epochs, N); mask bool (N,), True for those samples."""
-
-    margins: Tensor
-    mask: Tensor
-
-
 def confident_learning(labels, probs, method: str = "both") -> Detection:
     """Confident Learning by cleanlab.  probs: (N, K) out of sample; method and errors as `confident.flag`.
 
@@ -51,7 +42,7 @@ def confident_learning(labels, probs, method: str = "both") -> Detection:
 
 
 def area_under_margin(
-    labels, runs: Sequence[ThresholdRun], percentile: float = 99, skip: int = 0
+    labels, runs: Iterable[ThresholdRun], percentile: float = 99, skip: int = 0
 ) -> Detection:
     """AUM (Pleiss et al. 2020): flagged is what lies below nearly all samples known to be mislabelled.
 
@@ -63,14 +54,14 @@ def area_under_margin(
     that diverged), and as `aum.threshold`.
     """
     total, judged = np.zeros(len(as_labels(labels))), np.zeros(len(labels))
-    if not runs:
-        raise ValueError("runs must hold at least one ThresholdRun, got none")
-    for run in runs:
+    for run in (runs := list(runs)):
         values = _mean_over_epochs(run.margins, "margins", len(total), skip)
         limit = aum.threshold(values, run.mask, percentile)
         able = ~run.mask.cpu().numpy()
         total[able] += values.numpy()[able] - limit
         judged += able
+    if not runs:
+        raise ValueError("runs must hold at least one ThresholdRun, got none")
     score = np.divide(total, judged, out=np.full(len(total), np.inf), where=judged > 0)
     return Detection(score < 0, score)
 
@@ -96,45 +87,6 @@ def mean_loss(labels, log_p: Tensor, skip: int = 0) -> Detection:
     # The wide component may also claim what lies far below the narrow one's mean: that is no high loss.
     flagged = (mixture.predict(loss[:, None]) == high) & (loss > mixture.means_[low, 0])
     return Detection(flagged, score)
-
-
-def threshold_runs(
-    build: Callable[[int], nn.Module],
-    images: Tensor,
-    labels: Tensor,
-    loss,
-    recipe: training.Recipe,
-    *,
-    classes: int,
-    runs: int = 1,
-    when: str = "train",
-    seed: int = 0,
-    device: str = "auto",
-    progress: bool | None = None,
-) -> list[ThresholdRun]:
-    """Trains `runs` (1 or 2) networks on labels of which N // (K + 1) were given the extra class K.
-
-    build(seed) makes a network with fresh weights and classes + 1 outputs.  Run r gives the extra class to
-    the r-th block of one permutation, so two runs judge every sample; the first of two is bit for bit the
-    only one of one.  when="train" keeps the margins of the training pass itself, as AUM's authors do;
-    "eval" those of a pass in evaluation mode after each epoch.  Arguments and errors else as `training.fit`.
-    """
-    if runs not in (1, 2):
-        raise ValueError(f"runs must be 1 or 2, got {runs!r}")
-    target, done = training.pick_device(device), []
-    for r in range(runs):
-        given, mask = aum.threshold_samples(labels, classes, seed, run=r)
-        own, recorder = 2 * seed + r, Recorder(when)
-        model = build(own).to(target)
-        outputs = training.predict(model, images[:1].to(target)).shape[1]
-        if outputs != classes + 1:
-            raise ValueError(
-                f"build must make networks of classes + 1 = {classes + 1} outputs, got {outputs}"
-            )
-        extra = {"recorders": [recorder], "seed": own, "device": device, "progress": progress}
-        training.fit(model, images, given, loss, recipe, **extra)
-        done.append(ThresholdRun(recorder.margin, mask.cpu()))
-    return done
 
 
 def _mean_over_epochs(values: Tensor, name: str, samples: int, skip: int) -> Tensor:

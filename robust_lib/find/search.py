@@ -15,7 +15,7 @@ import platform
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -26,10 +26,10 @@ import torch
 from torch import Tensor, nn
 
 from robust_lib import detection, losses, records, training
-from robust_lib.detection import Detection, ThresholdRun, aum
+from robust_lib.detection import Detection, ThresholdRun
 from robust_lib.find import pages, reading
 from robust_lib.find.reading import OwnData
-from robust_lib.training import Recorder, models
+from robust_lib.training import models
 
 # With HS's parameters: its fixed ones, for ANL those of CIFAR-10 without the L1 term; γ and c from the middle
 # of Table 1. Blurry has its gradient stopped, the variant that trains from the first epoch.
@@ -119,57 +119,56 @@ class Job:
     device: str
     progress: bool | None
 
-    def parts(self, detector: str) -> dict[str, Callable[[], dict[str, np.ndarray]]]:
-        """What the detector needs, by name."""
-        wanted = {}
-        if detector != "aum":
-            wanted = {f"fold {k + 1} of {FOLDS}": lambda k=k: self.fold(k) for k in range(FOLDS)}
-        if detector != "cl":
-            names = [f"threshold run {r + 1} of {THRESHOLD_RUNS}" for r in range(THRESHOLD_RUNS)]
-            wanted |= {name: lambda r=r: self.threshold_run(r) for r, name in enumerate(names)}
-        return wanted
+    def parts(self, detector: str) -> list[str]:
+        """The names of the trainings that the detector needs."""
+        folds = [_fold_name(k) for k in range(FOLDS) if detector != "aum"]
+        return folds + [_run_name(r) for r in range(THRESHOLD_RUNS) if detector != "cl"]
 
-    def fold(self, k: int) -> dict[str, np.ndarray]:
-        """The k-th fold of training.cross_validate: probabilities of the samples it does not train on."""
-        own, train, held = training.split(self.labels, FOLDS, self.seed)[k]
-        run = self._train(own, self.inputs[train], self.labels[train], self.classes)
-        return self._evidence(run.state, held=held.numpy(), probs=self._probs(run.model, self.inputs[held]))
+    def train(self, names: list[str]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+        """The named parts, each yielded with its arrays as soon as it is trained. ValueError where these are
+        not finite: no detector could use them."""
+        arguments = (self.inputs, self.labels, self.loss, self.recipe)
+        options = {"seed": self.seed, "device": self.device, "progress": self.progress}
+        folds = [k for k in range(FOLDS) if _fold_name(k) in names]
+        for fold in detection.folds(self.build, *arguments, folds=FOLDS, only=folds, **options):
+            arrays = {"held": fold.held.numpy(), "probs": fold.probs.numpy()}
+            yield _fold_name(fold.number), self._checked(fold.fit, arrays)
+        runs = [r for r in range(THRESHOLD_RUNS) if _run_name(r) in names]
+        options |= {"classes": self.classes, "runs": THRESHOLD_RUNS, "only": runs}
+        for run in detection.threshold_runs(lambda seed: self.build(seed, 1), *arguments, **options):
+            inputs = self.inputs.to(training.pick_device(self.device))
+            probs = training.predict(run.fit.model, inputs)[:, : self.classes].softmax(1).cpu().numpy()
+            arrays = {"margins": run.margins.numpy(), "mask": run.mask.numpy(), "probs": probs}
+            yield _run_name(run.number), self._checked(run.fit, arrays)
 
-    def threshold_run(self, r: int) -> dict[str, np.ndarray]:
-        """The r-th of detectors.threshold_runs, and the network's probabilities of the real classes."""
-        given, mask = aum.threshold_samples(self.labels, self.classes, self.seed, run=r)
-        recorder = Recorder("train")
-        run = self._train(2 * self.seed + r, self.inputs, given, self.classes + 1, recorder)
-        probs = self._probs(run.model, self.inputs)
-        return self._evidence(run.state, margins=recorder.margin.numpy(), mask=mask.numpy(), probs=probs)
+    def build(self, seed: int, more: int = 0) -> nn.Module:
+        """A network with fresh weights and an output for every class, and `more`."""
+        if self.network == "mlp":
+            return models.mlp(self.inputs.shape[1], self.classes + more, seed)
+        return models.build(self.network, self.inputs, self.classes + more, seed)
 
     def seconds_per_sample(self) -> float:
         """Of one epoch, measured on a few batches."""
         few = slice(8 * self.recipe.batch_size)
-        short = replace(self, recipe=replace(self.recipe, epochs=1), progress=False)
+        inputs, labels, recipe = self.inputs[few], self.labels[few], replace(self.recipe, epochs=1)
         for _ in range(2):  # the first one warms up
             start = time.perf_counter()
-            short._train(0, self.inputs[few], self.labels[few], self.classes)
-        return (time.perf_counter() - start) / len(self.labels[few])
+            training.fit(self.build(0), inputs, labels, self.loss, recipe, device=self.device, progress=False)
+        return (time.perf_counter() - start) / len(labels)
 
-    def _train(self, seed, inputs, labels, outputs, *recorders) -> training.Fit:
-        if self.network == "mlp":
-            model = models.mlp(self.inputs.shape[1], outputs, seed)
-        else:
-            model = models.build(self.network, self.inputs, outputs, seed)
-        extra = {"recorders": recorders, "seed": seed, "device": self.device, "progress": self.progress}
-        return training.fit(model, inputs, labels, self.loss, self.recipe, **extra)
-
-    def _evidence(self, state: str, **arrays: np.ndarray) -> dict[str, np.ndarray]:
-        """The arrays of a part. ValueError if they are not finite: no detector could use them."""
+    def _checked(self, fit: training.Fit, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         if not all(np.isfinite(array).all() for array in arrays.values()):
             other = "gce" if str(self.loss) == str(LOSSES["ce"]) else "ce"
-            raise ValueError(f"training with {self.loss} {state}: take another loss, such as {other}")
-        return arrays | {"state": state}
+            raise ValueError(f"training with {self.loss} {fit.state}: take another loss, such as {other}")
+        return arrays | {"state": fit.state}
 
-    def _probs(self, model: nn.Module, inputs: Tensor) -> np.ndarray:
-        logits = training.predict(model, inputs.to(training.pick_device(self.device)))
-        return logits[:, : self.classes].softmax(1).cpu().numpy()
+
+def _fold_name(k: int) -> str:
+    return f"fold {k + 1} of {FOLDS}"
+
+
+def _run_name(r: int) -> str:
+    return f"threshold run {r + 1} of {THRESHOLD_RUNS}"
 
 
 def find(
@@ -284,7 +283,7 @@ def _job(data: OwnData, loss, epochs: int | None, seed: int, device: str, progre
     if data.features is None:
         network, recipe, inputs = "stride_cnn", IMAGES, _standardised(data.images)
     else:
-        fewest = min(len(train) for _, train, _ in training.split(labels, FOLDS, seed))
+        fewest = min(len(train) for train, _ in detection.split(labels, FOLDS, seed))
         network, recipe, inputs = "mlp", _feature_recipe(fewest), data.features
     recipe = replace(recipe, epochs=recipe.epochs if epochs is None else epochs)
     device = str(training.pick_device(device))
@@ -329,19 +328,21 @@ def _code() -> str:
 
 
 def _evidence(job: Job, folder: Path, settings: dict, detector: str) -> dict[str, dict[str, np.ndarray]]:
-    parts, key = job.parts(detector), json.dumps(settings, sort_keys=True)
-    evidence = {name: _stored(folder, name, key) for name in parts}
-    missing = [name for name in parts if evidence[name] is None]
+    """The arrays of every part by name: what is stored, and what is trained now and stored at once."""
+    names, key = job.parts(detector), json.dumps(settings, sort_keys=True)
+    evidence = {name: _stored(folder, name, key) for name in names}
+    missing = [name for name in names if evidence[name] is None]
     if missing:
         share = (FOLDS - 1) / FOLDS
         epochs = sum(share if name.startswith("fold") else 1 for name in missing) * job.recipe.epochs
         seconds = job.seconds_per_sample() * len(job.labels) * epochs
-        _say(f"{len(missing)} of {len(parts)} parts to train, about {_duration(seconds)}")
-    for name in missing:
-        start = time.perf_counter()
-        evidence[name] = parts[name]()
-        _store(folder, name, key, evidence[name])
+        _say(f"{len(missing)} of {len(names)} parts to train, about {_duration(seconds)}")
+    start = time.perf_counter()
+    for name, arrays in job.train(missing):
+        evidence[name] = arrays
+        _store(folder, name, key, arrays)
         _say(f"{name}: {_duration(time.perf_counter() - start)}")
+        start = time.perf_counter()
     return evidence
 
 

@@ -181,7 +181,7 @@ def cross_validated(images, clean, given, recipe, seed: int, device: str) -> dic
     Returns the realised noise rate, the accuracy of the out-of-sample predictions (against clean), and
     `metrics.detection_scores` of the flags and `ranking_scores` of the ranking.
     """
-    run = training.cross_validate(
+    run = detection.cross_validate(
         lambda number: models.build(NETWORK, images, 10, number),
         images, given, losses.ce(), recipe, folds=FOLDS, seed=seed, device=device,
     )  # fmt: skip

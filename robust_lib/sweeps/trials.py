@@ -297,7 +297,7 @@ def transition_matrix(trial: Trial, classes: int) -> Tensor:
 
 def _cl(task: Task) -> dict:
     settings = task.settings() | {"folds": task.trial.folds}
-    run = training.cross_validate(task.build, task.images, task.labels, task.loss, task.recipe, **settings)
+    run = detection.cross_validate(task.build, task.images, task.labels, task.loss, task.recipe, **settings)
     states = ",".join(fit.state for fit in run.fits)
     scores = _cl_scores(task.labels, task.true, run.probs) | _planted_scores(task, run.probs)
     return scores | {"states": states}

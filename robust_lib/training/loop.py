@@ -1,4 +1,4 @@
-"""Training on tensors: recipes, fit, cross-validation. The data set lives on the device; no DataLoader."""
+"""Training on tensors: recipes and fit. The data set lives on the device; no DataLoader."""
 
 import math
 import threading
@@ -374,68 +374,3 @@ def predict(model: nn.Module, images: Tensor, batch_size: int = 1000) -> Tensor:
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     """Share of images whose largest logit is at their label, in [0, 1]."""
     return float((predict(model, images).argmax(1) == labels).float().mean())
-
-
-@dataclass
-class CrossValidation:
-    """probs float32 (N, K): each sample's softmax from the fold that did not train on it; fold int64 (N,)
-    says which; fits holds one Fit per fold."""
-
-    probs: Tensor
-    fold: Tensor
-    fits: list[Fit]
-
-
-def cross_validate(
-    build: Callable[[int], nn.Module],
-    images: Tensor,
-    labels: Tensor,
-    loss,
-    recipe: Recipe,
-    *,
-    folds: int = 5,
-    seed: int = 0,
-    device: str = "auto",
-    progress: bool | None = None,
-) -> CrossValidation:
-    """Out-of-sample probabilities by stratified k-fold cross-validation (stratified on the given labels).
-
-    build(seed) makes a network with fresh weights; every fold gets its own, so no fold sees another's
-    training. Raises ValueError if folds < 2, a class has fewer samples than folds, or build returns a network
-    that it has returned before.
-    """
-    target = pick_device(device)
-    fits, parts = [], split(labels, folds, seed)
-    logits = []
-    for own, train, held in parts:
-        model, pair = build(own), (images[train.to(images.device)], labels[train])
-        if any(model is done.model for done in fits):
-            raise ValueError("build must make a new network for every fold, got the same one again")
-        fits.append(fit(model, *pair, loss, recipe, seed=own, device=device, progress=progress))
-        logits.append(predict(model, images[held.to(images.device)].to(target)))
-    return assemble(parts, logits, fits)
-
-
-def split(labels: Tensor, folds: int, seed: int) -> list[tuple[int, Tensor, Tensor]]:
-    """Stratified folds: (the fold's own seed, positions to train on, positions held out), each int64."""
-    from sklearn.model_selection import StratifiedKFold
-
-    counts = torch.bincount(labels)
-    scarce = int(counts[counts > 0].min())
-    if not 2 <= folds <= scarce:
-        raise ValueError(f"folds must be in 2 … {scarce} (the smallest class's samples), got {folds}")
-    parts = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels.cpu(), labels.cpu())
-    return [
-        (seed * folds + k, *(torch.from_numpy(part).to(labels.device) for part in pair))
-        for k, pair in enumerate(parts)
-    ]
-
-
-def assemble(parts, logits: list[Tensor], fits: list[Fit]) -> CrossValidation:
-    """The folds' held-out logits, put back into the order of the samples."""
-    held = torch.cat([part[2] for part in parts]).cpu()
-    probs = torch.empty(len(held), logits[0].shape[1])
-    probs[held] = torch.cat([part.float().softmax(1).cpu() for part in logits])
-    fold = torch.empty(len(held), dtype=torch.int64)
-    fold[held] = torch.cat([torch.full((len(part[2]),), k) for k, part in enumerate(parts)])
-    return CrossValidation(probs, fold, fits)

@@ -20,7 +20,7 @@ import torch
 from click.testing import CliRunner
 
 from robust_lib import __main__ as cli
-from robust_lib import data, losses, records, training
+from robust_lib import data, detection, losses, records, training
 from robust_lib.data import noise, people
 from robust_lib.detection import confident, metrics
 from robust_lib.papers import reported
@@ -198,7 +198,9 @@ def test_confident_learning_trial_equals_the_steps_by_hand(images):
     pixels, true, noisy = images
     recipe = training.RECIPES["quick"]
     options = {"folds": 2, "seed": 0, "device": "cpu", "progress": False}
-    probs = training.cross_validate(build(pixels), pixels, noisy.labels, losses.ce(), recipe, **options).probs
+    probs = detection.cross_validate(
+        build(pixels), pixels, noisy.labels, losses.ce(), recipe, **options
+    ).probs
     found = run(few("cl"), "cpu")
     for suffix, method in {"": "both", "_prune_by_class": "prune_by_class"}.items():
         flagged = confident.flag(noisy.labels, probs, method)
@@ -220,7 +222,7 @@ def test_confident_learning_trial_equals_the_steps_by_hand(images):
 def test_planted_flips_are_scored_apart(images, monkeypatch):
     _, true, noisy = images
     monkeypatch.setattr(
-        training, "cross_validate", lambda build, images, labels, *_, **__: stub_run(labels, true)
+        detection, "cross_validate", lambda build, images, labels, *_, **__: stub_run(labels, true)
     )
     found = run(few("cl", planted=0.2), "cpu")
     more = noise.corrupt(noisy.labels, noise.uniform(10, 0.2), seed=trials.PLANT_SEED)
@@ -244,7 +246,7 @@ def stub_run(labels, true):
     """Probabilities of a network that is mostly right about the true labels, in place of a trained one."""
     logits = torch.randn(len(true), 10, generator=torch.Generator().manual_seed(0))
     logits[torch.arange(len(true)), true] += 3
-    return training.CrossValidation(logits.softmax(1), torch.zeros(len(true)), [])
+    return detection.CrossValidation(logits.softmax(1), torch.zeros(len(true)), [])
 
 
 def test_training_trial_equals_the_steps_by_hand(images):

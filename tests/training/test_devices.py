@@ -10,7 +10,7 @@ import torch
 
 from robust_lib import data, detection, find, losses
 from robust_lib.detection import aum
-from robust_lib.training import dynamics, loop, models, stacked
+from robust_lib.training import dynamics, loop, models
 from robust_lib.training.loop import Recipe
 
 META = torch.device("meta")
@@ -20,10 +20,11 @@ META = torch.device("meta")
 def autocast_for_meta(monkeypatch):
     """There is no autocast for the meta device: there "bf16" goes the same way in float32."""
     original = loop.autocast
-    for module in (loop, stacked):
-        monkeypatch.setattr(
-            module, "autocast", lambda d, p: contextlib.nullcontext() if d == META else original(d, p)
-        )
+
+    def here(device, precision):
+        return contextlib.nullcontext() if device == META else original(device, precision)
+
+    monkeypatch.setattr(loop, "autocast", here)
 
 
 NETWORKS = [name for name in models.MODELS if name != "resnet34_imagenet"]
@@ -78,38 +79,6 @@ def test_no_network_reads_back_within_an_epoch(network, recipe):
     assert run_epoch(network, losses.gce(), recipe, 11, 3, 32)[2].shape == (11,)
 
 
-@pytest.mark.parametrize("name", losses.names())
-def test_no_loss_reads_back_within_an_epoch_of_a_stack(name):
-    step, members, arguments = stack("small_cnn", losses.get(name), RECIPES["plain"])
-    sums = stacked._epoch(step, members, *arguments, 1, threading.Event())
-    assert [one[2].shape for one in sums] == [(10,), (10,)]
-
-
-@pytest.mark.parametrize("network", ["small_cnn", "hs_mnist", "cv_cnn4"])
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
-def test_no_network_reads_back_within_an_epoch_of_a_stack(network, recipe):
-    step, members, arguments = stack(network, losses.ce(), recipe)
-    assert len(stacked._epoch(step, members, *arguments, 1, threading.Event())) == 2
-
-
-def stack(network, loss, recipe):
-    networks = [models.MODELS[network](10, 1, 28).to(META) for _ in range(2)]
-    labels = [torch.zeros(n, dtype=torch.int64, device=META) for n in (9, 8)]
-    members = [
-        stacked.Member(model, torch.arange(len(own), device=META), own, loss, 0, [dynamics.Recorder("train")])
-        for model, own in zip(networks, labels, strict=True)
-    ]
-    for member in members:
-        member.recorders[0].start(1, len(member.labels), META)
-    params, buffers = torch.func.stack_module_state(networks)
-    optimizer, _ = recipe.optimize(list(params.values()))
-    images = torch.zeros(9, 1, 28, 28, device=META)
-    order = [torch.randperm(len(own), device=META) for own in labels]
-    places = [member.indices for member in members]
-    step = stacked._Step(networks[0], params, buffers, optimizer, recipe)
-    return step, members, (images, labels, places, order)
-
-
 def test_the_meta_device_would_notice_a_read_back():
     with pytest.raises((RuntimeError, NotImplementedError)):
         float(torch.zeros((), device=META))
@@ -148,7 +117,7 @@ def test_cross_validation_takes_images_and_labels_from_any_device(digits, device
     images, labels = digits
     options = {"folds": 2, "device": device}
     for given in (labels, labels.to(device)):
-        found = loop.cross_validate(build, images, given, losses.ce(), Recipe(epochs=1), **options)
+        found = detection.cross_validate(build, images, given, losses.ce(), Recipe(epochs=1), **options)
         assert found.probs.device.type == "cpu"
         torch.testing.assert_close(found.probs.sum(1), torch.ones(600))
 
@@ -157,7 +126,7 @@ def test_threshold_runs_and_the_area_under_the_margin(digits, device):
     images, labels = digits
     options = {"classes": 10, "runs": 2, "device": device}
     extra = lambda seed: build(seed, 11)  # noqa: E731
-    runs = detection.threshold_runs(extra, images, labels, losses.ce(), Recipe(epochs=2), **options)
+    runs = list(detection.threshold_runs(extra, images, labels, losses.ce(), Recipe(epochs=2), **options))
     assert np.isfinite(detection.area_under_margin(labels, runs).score).all()
     values, mask = runs[0].margins.mean(0).to(device), runs[0].mask  # values there, the mask here
     assert aum.threshold(values, mask) == pytest.approx(aum.threshold(values.cpu(), mask))

@@ -394,43 +394,6 @@ def test_wrong_input_is_named(call, message):
         call()
 
 
-# --- cross-validation ---------------------------------------------------------------------------------
-
-
-def test_cross_validation_predicts_every_sample_once_from_a_model_that_never_saw_it(digits):
-    images, labels = digits[0][:300], digits[1][:300]
-    recipe = Recipe(epochs=2, batch_size=32)
-
-    def build(seed):
-        return small(images, seed)
-
-    result = loop.cross_validate(build, images, labels, losses.ce(), recipe, folds=3, seed=5)
-    assert result.probs.shape == (300, 10)
-    torch.testing.assert_close(result.probs.sum(1), torch.ones(300))
-    assert torch.bincount(result.fold).tolist() == [100, 100, 100]
-    for k in range(3):
-        held = result.fold == k
-        counts = torch.bincount(labels[held], minlength=10) / torch.bincount(labels, minlength=10)
-        assert bool(((counts - 1 / 3).abs() < 0.05).all())  # stratified
-        # The same fold trained on its own gives the same bits: nothing leaks from one fold to the next.
-        alone = fit(build(15 + k), images[~held], labels[~held], losses.ce(), recipe, seed=15 + k)
-        probs = loop.predict(alone.model, images[held]).softmax(1)
-        torch.testing.assert_close(probs, result.probs[held])
-
-
-def test_a_network_that_has_seen_the_other_folds_is_refused(digits):
-    images, labels = digits[0][:100], digits[1][:100]
-    model = small(images)
-    with pytest.raises(ValueError, match="build must make a new network for every fold, got the same one"):
-        loop.cross_validate(lambda seed: model, images, labels, losses.ce(), Recipe(epochs=1), folds=2)
-
-
-def test_cross_validation_names_too_many_folds(digits):
-    labels = torch.tensor([0, 0, 0, 1, 1])
-    with pytest.raises(ValueError, match=r"folds must be in 2 … 2 \(the smallest class's samples\), got 3"):
-        loop.cross_validate(None, digits[0][:5], labels, losses.ce(), Recipe(epochs=1), folds=3)
-
-
 # --- recorders ----------------------------------------------------------------------------------------
 
 

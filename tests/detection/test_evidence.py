@@ -1,0 +1,85 @@
+"""Folds and threshold runs, one at a time: each as if it were trained alone."""
+
+import pytest
+import torch
+
+from robust_lib import data, detection, losses, training
+from robust_lib.training import Recipe, models
+
+
+@pytest.fixture(scope="module")
+def digits():
+    mini = data.load("mnist", "train", size="mini")
+    return data.to_float(mini.images[:300], mini.name), mini.labels[:300]
+
+
+def small(images, seed=0, classes=10):
+    return models.build("small_cnn", images, classes, seed)
+
+
+def test_cross_validation_predicts_every_sample_once_from_a_model_that_never_saw_it(digits):
+    images, labels = digits[0][:300], digits[1][:300]
+    recipe = Recipe(epochs=2, batch_size=32)
+
+    def build(seed):
+        return small(images, seed)
+
+    result = detection.cross_validate(build, images, labels, losses.ce(), recipe, folds=3, seed=5)
+    assert result.probs.shape == (300, 10)
+    torch.testing.assert_close(result.probs.sum(1), torch.ones(300))
+    assert torch.bincount(result.fold).tolist() == [100, 100, 100]
+    for k in range(3):
+        held = result.fold == k
+        counts = torch.bincount(labels[held], minlength=10) / torch.bincount(labels, minlength=10)
+        assert bool(((counts - 1 / 3).abs() < 0.05).all())  # stratified
+        # The same fold trained on its own gives the same bits: nothing leaks from one fold to the next.
+        alone = training.fit(build(15 + k), images[~held], labels[~held], losses.ce(), recipe, seed=15 + k)
+        probs = training.predict(alone.model, images[held]).softmax(1)
+        torch.testing.assert_close(probs, result.probs[held])
+
+
+def test_a_network_that_has_seen_the_other_folds_is_refused(digits):
+    images, labels = digits[0][:100], digits[1][:100]
+    model = small(images)
+    with pytest.raises(ValueError, match="build must make a new network for every fold, got the same one"):
+        detection.cross_validate(lambda seed: model, images, labels, losses.ce(), Recipe(epochs=1), folds=2)
+
+
+def test_cross_validation_names_too_many_folds(digits):
+    labels = torch.tensor([0, 0, 0, 1, 1])
+    with pytest.raises(ValueError, match=r"folds must be in 2 … 2 \(the smallest class's samples\), got 3"):
+        detection.cross_validate(None, digits[0][:5], labels, losses.ce(), Recipe(epochs=1), folds=3)
+
+
+def test_some_folds_alone_are_the_same_as_among_all(digits):
+    arguments = (lambda seed: small(digits[0], seed), *digits, losses.ce(), Recipe(epochs=1))
+    every = list(detection.folds(*arguments, folds=3, device="cpu"))
+    some = list(detection.folds(*arguments, folds=3, only=(2, 0), device="cpu"))
+    assert [fold.number for fold in every] == [0, 1, 2]
+    assert [fold.number for fold in some] == [0, 2]
+    for fold in some:
+        assert torch.equal(fold.held, every[fold.number].held)
+        assert torch.equal(fold.probs, every[fold.number].probs)
+
+
+def test_a_fold_is_there_before_the_next_is_trained(digits):
+    built = []
+
+    def build(seed):
+        built.append(seed)
+        return small(digits[0], seed)
+
+    folds = detection.folds(build, *digits, losses.ce(), Recipe(epochs=1), folds=3, seed=4, device="cpu")
+    assert built == []
+    next(folds)
+    assert built == [12]
+
+
+def test_the_second_threshold_run_alone_is_the_second_of_two(digits):
+    arguments = (lambda seed: small(digits[0], seed, 11), *digits, losses.ce(), Recipe(epochs=1))
+    options = {"classes": 10, "runs": 2, "device": "cpu"}
+    second = list(detection.threshold_runs(*arguments, **options))[1]
+    (alone,) = detection.threshold_runs(*arguments, **options, only=(1,))
+    assert alone.number == 1
+    assert torch.equal(alone.mask, second.mask)
+    assert torch.equal(alone.margins, second.margins)
