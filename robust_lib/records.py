@@ -1,4 +1,4 @@
-"""Recorded trials: one JSON line each, appended so that neither a crash nor a second writer spoils the file.
+"""Recorded trials: one JSON line each, in files that neither a crash nor a second writer spoils.
 
 results/NAME.jsonl holds a sweep at the paper's scale, results/small/NAME.jsonl its small version; what a line
 holds is in results/README.md.
@@ -12,13 +12,13 @@ import os
 import platform
 import subprocess
 import uuid
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 # In a clone results/ lies beside the package, in an installed package inside it.
 _HERE = Path(__file__).parent
@@ -37,27 +37,21 @@ def path_of(name: str, scale: str = "paper", folder: Path | None = None) -> Path
 def read(name: str, scale: str = "paper", folder: Path | None = None) -> list[dict]:
     """What is recorded of a sweep, in the order of the file, one record per key; [] if there is no file.
 
-    Of several records with one key a finished one beats a failed one, and among equals the last counts. A
-    half last line, which a running or killed sweep may leave, is passed over with a warning.
-    ValueError: an unknown scale, or a line before the last that is no record.
+    Of several records with one key a finished one beats a failed one, and among equals the last counts.
+    ValueError: an unknown scale, or a line that is no record.
     """
-    path = path_of(name, scale, folder)
-    if not path.exists():
-        return []
-    whole, half = _split(path.read_bytes())
-    if half:
-        warnings.warn(f"{path} ends in half a line, which is passed over", stacklevel=2)
-    return list(latest(path, whole).values())
+    return list(_by_key(path_of(name, scale, folder)).values())
 
 
-def latest(path: Path, whole: bytes) -> dict[str, dict]:
-    """Records by key; see `read`."""
+def _by_key(path: Path) -> dict[str, dict]:
     by_key: dict[str, dict] = {}
-    for number, line in enumerate(whole.splitlines(), start=1):
-        record = _parse(line)
-        if record is None:
-            raise ValueError(f"{path} line {number} is not a record: {line[:80]!r}")
-        if record["status"] == "done" or by_key.get(record["key"], record)["status"] == "failed":
+    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), start=1):
+        try:
+            record = json.loads(line)
+            replaces = record["status"] == "done" or by_key.get(record["key"], record)["status"] == "failed"
+        except (ValueError, TypeError, KeyError):
+            raise ValueError(f"{path} line {number} is not a record: {line[:80]!r}") from None
+        if replaces:
             by_key[record["key"]] = record
     return by_key
 
@@ -66,30 +60,27 @@ def latest(path: Path, whole: bytes) -> dict[str, dict]:
 def appending(path: Path) -> Iterator[tuple[dict[str, dict], Callable[[dict], None]]]:
     """Open for one writer: (what is recorded by key, a function that appends one record).
 
-    A record is on the disk, whole, when that function returns. A half last line is moved to PATH.half with a
-    warning. RuntimeError if another process has the file open in this way; the lock ends with its process.
+    The record is on the disk when that function returns: the file is written anew beside the old one, which
+    it then replaces, so a reader and a kill at any moment meet whole lines only. RuntimeError if another
+    process has the file open in this way; the lock ends with its process. ValueError as `read`.
     """
-    import fcntl  # POSIX only; what others read of this module needs no lock
-
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    lock = FileLock(f"{path}.lock")
     try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RuntimeError(f"another sweep is writing {path}; wait for it, or stop it first") from None
-        whole = _repair(file, path)
-        yield latest(path, whole), functools.partial(_append, file)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RuntimeError(f"another sweep is writing {path}; wait for it, or stop it first") from None
+
+    def append(record: dict) -> None:
+        before = path.read_bytes() if path.exists() else b""
+        newline = b"\n" if before and not before.endswith(b"\n") else b""
+        line = json.dumps(_plain(record), allow_nan=False).encode() + b"\n"
+        atomically(path, before + newline + line)
+
+    try:
+        yield _by_key(path), append
     finally:
-        os.close(file)
-
-
-def _append(file: int, record: dict) -> None:
-    line = json.dumps(_plain(record), allow_nan=False).encode() + b"\n"
-    written = os.write(file, line)  # one write to a file opened with O_APPEND: never between another's bytes
-    if written < len(line):
-        raise OSError(f"only {written} of {len(line)} bytes of a record could be written: is the disk full?")
-    os.fsync(file)
+        lock.release()
 
 
 def _plain(value):
@@ -101,45 +92,16 @@ def _plain(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _split(blob: bytes) -> tuple[bytes, bytes]:
-    """(whole lines, the rest); a last record that lacks its newline only is whole."""
-    end = blob.rfind(b"\n") + 1
-    whole, half = blob[:end], blob[end:]
-    return (blob + b"\n", b"") if half and _parse(half) else (whole, half)
-
-
-def _parse(line: bytes) -> dict | None:
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) and {"key", "status"} <= record.keys() else None
-
-
-def _repair(file: int, path: Path) -> bytes:
-    """The whole lines of the file; what a crash has left behind them is moved aside first."""
-    blob = path.read_bytes()
-    whole, half = _split(blob)
-    if len(whole) > len(blob):
-        os.write(file, b"\n")
-    if half:
-        aside = path.with_name(path.name + ".half")
-        with open(aside, "ab") as kept:
-            kept.write(half + b"\n")
-            kept.flush()
-            os.fsync(kept.fileno())
-        os.ftruncate(file, len(whole))
-        warnings.warn(f"{path} ended in half a line, now in {aside.name}: its trial runs again", stacklevel=4)
-    return whole
-
-
 def atomically(path: Path, content: bytes | str) -> None:
     """Writes a file whole or not at all. Several processes may write it at once: the last one counts."""
     if isinstance(content, str):
         content = content.encode("utf-8", "backslashreplace")
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
-        partial.write_bytes(content)
+        with open(partial, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)

@@ -1,11 +1,12 @@
-"""One trial, the papers' tables as lists of trials, and how they are run. Read trials, plans, executors; then
-against_people (chapter 13), growth and bench (what things cost).
+"""Trials: one described and run, the papers' tables as lists of them, many run and recorded.
 
-    trial = sweeps.Trial(data="mnist", size="mini", loss="gce", noise="uniform", noise_rate=0.3)
-    sweeps.run(trial)["cl"]
+Read trials, plans, executors in this order; then against_people (chapter 13), growth and bench (costs).
+
+    trial = sweeps.Trial("mnist", "mini", "small_cnn", "quick", "gce", "cl", seed=0)
+    sweeps.run(trial)["f1"]
     sweeps.read("hs-table6", "small")
 """
 
-from robust_lib.sweeps.executors import duration, listing, run_named, status
+from robust_lib.sweeps.executors import listing, run_named, status
 from robust_lib.sweeps.plans import SWEEPS, Sweep, path_of, read
 from robust_lib.sweeps.trials import Trial, run

@@ -8,7 +8,9 @@ import time
 
 import torch
 import torch.nn.functional as F
+from tabulate import tabulate
 from torch import nn
+from torch.utils.benchmark import Timer
 
 from robust_lib import data, losses, training
 from robust_lib.detection import aum
@@ -52,13 +54,12 @@ def loss_ratios(pictures: data.ImageSet, rounds: int = 3) -> dict[tuple[str, int
 
 def table(ratios: dict[tuple[str, int], dict[str, float]]) -> str:
     """The ratios as text, one loss a line and one setting a column, with a mark where the limit is passed."""
-    heads = [f"{network} {batch}" for network, batch in ratios]
-    lines = [f"{'loss':16}" + "".join(f"{head:>16}" for head in heads)]
+    rows = []
     for name in next(iter(ratios.values())):
         row = [column[name] for column in ratios.values()]
-        over = "  over" if max(row) > LIMIT else ""
-        lines.append(f"{name:16}" + "".join(f"{ratio:16.2f}" for ratio in row) + over)
-    return "\n".join(lines)
+        rows.append([name, *row, "over" if max(row) > LIMIT else ""])
+    heads = [f"{network} {batch}" for network, batch in ratios]
+    return tabulate(rows, ["loss", *heads, ""], tablefmt="plain", floatfmt=".2f")
 
 
 def aum_seconds(samples: int = 50_000, classes: int = 10, batch: int = 128) -> dict:
@@ -161,29 +162,25 @@ def flops_per_image(network: str, images: torch.Tensor, classes: int) -> float:
     return counter.get_total_flops() / len(batch)
 
 
-def gemm_rate(precision: str, size: int = 2048, rounds: int = 5) -> float:
-    """Operations per second of a square matrix product on the CPU, the best of a few rounds."""
+def gemm_rate(precision: str, size: int = 2048) -> float:
+    """Operations per second of a square matrix product on the CPU, the median of a few."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
-    seconds = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        a @ b
-        seconds.append(time.perf_counter() - start)
-    return 2 * size**3 / min(seconds)
+    timer = Timer("a @ b", globals={"a": a, "b": b}, num_threads=torch.get_num_threads())
+    return 2 * size**3 / timer.blocked_autorange().median
 
 
 def training_table(pictures, test, epochs: int, network: str = "hs_mnist") -> str:
     """Rates, ratios to the plain loop, share of the matrix-product rate, accuracies: as text."""
     rates = training_rates(pictures, test, network, epochs)
     work = flops_per_image(network, pictures.images, len(pictures.classes))
-    base = rates["plain loop"]["rate"]
-    lines = [f"{'way':12} {'images/s':>9} {'ratio':>6} {'GFLOP/s':>8} {'of GEMM':>8}  accuracy per seed"]
+    rows = []
     for way, row in rates.items():
         speed = row["rate"] * work
-        share = speed / gemm_rate(WAYS[way])
-        lines.append(
-            f"{way:12} {row['rate']:9.0f} {row['rate'] / base:6.2f} {speed / 1e9:8.1f} "
-            f"{share:8.0%}  {' '.join(f'{value:.4f}' for value in row['accuracy'])}"
-        )
-    return "\n".join(lines)
+        rows.append([
+            way, f"{row['rate']:.0f}", f"{row['rate'] / rates['plain loop']['rate']:.2f}",
+            f"{speed / 1e9:.1f}", f"{speed / gemm_rate(WAYS[way]):.0%}",
+            " ".join(f"{value:.4f}" for value in row["accuracy"]),
+        ])  # fmt: skip
+    heads = ["way", "images/s", "ratio", "GFLOP/s", "of GEMM", "accuracy per seed"]
+    return tabulate(rows, heads, tablefmt="plain", disable_numparse=True, colalign=["left", *["right"] * 4])

@@ -5,7 +5,6 @@ The records are written by this process alone, as trials finish.
 """
 
 import functools
-import math
 import multiprocessing
 import os
 import threading
@@ -18,6 +17,8 @@ from itertools import islice
 from pathlib import Path
 
 import torch
+from tabulate import tabulate
+from tqdm import tqdm
 
 from robust_lib import data, records
 from robust_lib.sweeps.plans import SWEEPS, Trial, attempt, obstacles, path_of, read
@@ -133,28 +134,34 @@ def run_sweep(
             todo.remove(trial)
         # What is recorded needs no data any more; and a cluster's workers have data of their own.
         blocked = {} if where.startswith("dask:") else _blocked(todo, try_data=True)
-        for reason, held in blocked.items():
-            report(f"left out, {reason}: {len(held)} trials")
-        out = set().union(*blocked.values())
-        counts = {"done": 0, "failed": 0, "left out": len(out)}
-        ready = len(trials) - len(out)
-        todo = [trial for trial in todo if trial not in out]
+        for reason, trials_out in blocked.items():
+            report(f"left out, {reason}: {len(trials_out)} trials")
+        left_out = set().union(*blocked.values())
+        todo, ready = [trial for trial in todo if trial not in left_out], len(trials) - len(left_out)
         report(f"{path}: {ready - len(todo)} of {ready} trials recorded, {len(todo)} to run")
-        todo = todo[:limit]
-        if not todo:
-            return counts
-        with executor(where) as (pool, width):
-            progress = _Progress(len(todo), report)
-            for trial, record in _results(pool, width or len(todo), todo, device):
-                append(record)
-                counts[record["status"]] += 1
-                progress(trial, record)
-                if record.get("spoilt"):
-                    raise RuntimeError(
-                        f"a GPU error has spoiled the process that ran {trial}, which is recorded as failed; "
-                        "start its worker anew, and the same command goes on with the other trials"
-                    )
+        counts = {"done": 0, "failed": 0, "left out": len(left_out)}
+        for record in _run(todo[:limit], where, device, report):
+            append(record)
+            counts[record["status"]] += 1
     return counts
+
+
+def _run(todo: list[Trial], where: str, device: str, report: Callable[[str], None]) -> Iterator[dict]:
+    """Records as trials finish. A line for each: how many, its seconds, what came out, and the time left."""
+    if not todo:
+        return
+    start = time.perf_counter()
+    with executor(where) as (pool, width):
+        for done, (trial, record) in enumerate(_results(pool, width or len(todo), todo, device), start=1):
+            yield record
+            left = tqdm.format_interval((time.perf_counter() - start) / done * (len(todo) - done))
+            took = f"{record['seconds']:.1f} s" if "seconds" in record else ""
+            report(f"{done}/{len(todo)}  {took:>7}  {trial}  {_outcome(record)}  left {left}")
+            if record.get("spoilt"):
+                raise RuntimeError(
+                    f"a GPU error has spoiled the process that ran {trial}, which is recorded as failed; "
+                    "start its worker anew, and the same command goes on with the other trials"
+                )
 
 
 def _blocked(trials: Iterable[Trial], try_data: bool = False) -> dict[str, set[Trial]]:
@@ -239,33 +246,11 @@ def _record(trial: Trial, future: Future) -> dict:
         return {"key": trial.key, "status": "failed", "error": why} | trial.flat() | spoilt
 
 
-class _Progress:
-    """A line per finished trial: how many, its seconds, what came out, and the time left."""
-
-    def __init__(self, todo: int, report: Callable[[str], None]):
-        self.todo, self.report, self.done, self.start = todo, report, 0, time.perf_counter()
-
-    def __call__(self, trial: Trial, record: dict) -> None:
-        self.done += 1
-        each = (time.perf_counter() - self.start) / self.done
-        took = f"{record['seconds']:.1f} s" if "seconds" in record else ""
-        left = duration(each * (self.todo - self.done))
-        self.report(f"{self.done}/{self.todo}  {took:>7}  {trial}  {_outcome(record)}  left {left}")
-
-
 def _outcome(record: dict) -> str:
     if record["status"] == "failed":
         return f"FAILED {record['error']}"
     name = "f1" if "f1" in record else "test_accuracy"
     return f"{name} {record[name]:.3f}"
-
-
-def duration(seconds: float) -> str:
-    """Such as "8 s", "12 min" or "3 h 5 min"."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = math.ceil(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def listing() -> str:
@@ -278,7 +263,7 @@ def listing() -> str:
         notes = [f"{len(held)} wait: {reason}" for reason, held in blocked.items()]
         notes += [f"{name} is not here" for name in sorted({t.data for t in trials}) if not _here(name)]
         rows.append((sweep.name, *counts, sweep.artefact + (f" [{'; '.join(notes)}]" if notes else "")))
-    return table(rows)
+    return tabulate(rows, headers="firstrow", tablefmt="plain", disable_numparse=True)
 
 
 def _here(name: str) -> bool:
@@ -306,11 +291,4 @@ def status(folder: Path | None = None) -> str:
             devices = ", ".join(sorted({record["device"] for record in done}))
             numbers = (len(done), len(failed), len(keys), len(finished) - len(done))
             rows.append((sweep.name, scale, *map(str, numbers), mean, devices))
-    return table(rows)
-
-
-def table(rows: list[tuple[str, ...]]) -> str:
-    """Columns aligned to the left, two spaces apart."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+    return tabulate(rows, headers="firstrow", tablefmt="plain", disable_numparse=True)

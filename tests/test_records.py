@@ -1,0 +1,97 @@
+"""Records on disk: whole lines, one writer, nothing lost."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from robust_lib import records
+from robust_lib.records import read
+
+
+def line(key, status="done", **more):
+    return {"key": key, "status": status} | more
+
+
+def test_appended_records_are_read_again(tmp_path):
+    path = records.path_of("some", "small", tmp_path)
+    assert path == tmp_path / "small" / "some.jsonl"
+    assert read("some", "small", tmp_path) == []
+    with records.appending(path) as (known, append):
+        assert known == {}
+        append(line("a", value=0.1, none=float("nan"), far=float("inf"), curve=[1.0, float("nan")]))
+        assert read("some", "small", tmp_path)[0]["value"] == 0.1  # on the disk at once
+        append(line("b"))
+    found = read("some", "small", tmp_path)
+    assert found == [line("a", value=0.1, none=None, far=None, curve=[1.0, None]), line("b")]
+    assert path.read_bytes().count(b"\n") == 2
+
+
+def test_a_finished_record_beats_a_failed_one(tmp_path):
+    path = records.path_of("some", "paper", tmp_path)
+    for rows in (["failed", "done"], ["done", "failed"]):
+        path.write_text("".join(json.dumps(line("a", status)) + "\n" for status in rows))
+        assert read("some", folder=tmp_path) == [line("a", "done")]
+
+
+def test_a_last_line_without_its_newline_is_whole(tmp_path):
+    path = tmp_path / "some.jsonl"
+    path.write_text(json.dumps(line("a")))
+    with records.appending(path) as (known, append):
+        append(line("b"))
+    assert list(known) == ["a"]
+    assert read("some", folder=tmp_path) == [line("a"), line("b")]
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "some.jsonl"
+    with records.appending(path) as (_, append):
+        append(line("a"))
+        before = path.read_bytes()
+        monkeypatch.setattr(records.os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            append(line("b"))
+    assert path.read_bytes() == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["some.jsonl", "some.jsonl.lock"]
+
+
+def full(descriptor):
+    raise OSError(28, "No space left on device")
+
+
+def test_a_broken_line_in_the_middle_is_named(tmp_path):
+    (tmp_path / "some.jsonl").write_text(
+        json.dumps(line("a")) + "\n<<<<<<< HEAD\n" + json.dumps(line("b")) + "\n"
+    )
+    with pytest.raises(ValueError, match=r"some.jsonl line 2 is not a record: b'<<<<<<< HEAD'"):
+        read("some", folder=tmp_path)
+
+
+def test_two_sweeps_cannot_write_at_once(tmp_path):
+    path = tmp_path / "some.jsonl"
+    with (
+        records.appending(path),
+        pytest.raises(RuntimeError, match="another sweep is writing .*some.jsonl"),
+        records.appending(path),
+    ):
+        pass
+    with records.appending(path):  # and the lock is gone
+        pass
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path):
+    def write(n):
+        for _ in range(50):
+            records.atomically(tmp_path / "page.html", str(n) * 1000)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert len(set((tmp_path / "page.html").read_text())) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path):
+    (tmp_path / "page.html").mkdir()
+    with pytest.raises(OSError, match=r"page\.html"):
+        records.atomically(tmp_path / "page.html", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
