@@ -218,11 +218,10 @@ def find(source: Path, out: Path | None, missing: tuple[str, ...], list_only: bo
     with labels and images or features. It is never written to. If stopped, the same command goes on.
     """
     from robust_lib import find
-    from robust_lib.find import reading
 
     try:
         if list_only:
-            click.echo(os.fsencode(reading.list_paths(source)), nl=False)
+            click.echo(os.fsencode(find.list_paths(source)), nl=False)
         else:
             find.find(source, out, missing=missing or None, **options)
     except (ValueError, RuntimeError, OSError) as error:

@@ -3,10 +3,9 @@
 import matplotlib.pyplot as plt
 import torch
 
-from robust_lib import losses
+from robust_lib import losses, papers
 from robust_lib.figures import line_style, panels
 from robust_lib.losses import weights
-from robust_lib.papers import errata
 
 # Values that show what a parameter does. A loss that is not named here gets multiples of its default.
 VALUES = {
@@ -139,7 +138,7 @@ def nce_bounds(classes: tuple[int, ...] = (2, 10, 100)):
     fig, axes = panels(1, len(classes), width=3.3, height=2.8, sharey=True)
     delta = torch.linspace(-6, 14, 1001, dtype=torch.float64)
     for ax, number in zip(axes[0], classes, strict=True):
-        norm, printed, correct = errata.nce_gradient_norms(*weights.logits_at(delta, number))
+        norm, printed, correct = papers.nce_gradient_norms(*weights.logits_at(delta, number))
         broken = norm > printed * (1 + 1e-9)
         first = delta[broken][0]
         ax.fill_between(delta, 1, norm / printed, where=broken, color="0.8")

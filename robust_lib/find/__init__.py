@@ -4,4 +4,5 @@ found = find.find("photos/", "find-photos")
 found.table.head()
 """
 
+from robust_lib.find.reading import list_paths
 from robust_lib.find.search import find

@@ -89,15 +89,6 @@ def expected_margin(classes: int, sigma: float = 1.0) -> float:
     return -math.log(classes - 1) - sigma**2 / 2 + math.expm1(sigma**2) / (2 * (classes - 1))
 
 
-def from_definition(loss, delta: Tensor) -> Tensor:
-    """w(Δ) = -(dl/d log p)(1 - p): the chain rule applied to the loss's one-line definition.
-
-    delta: any shape, floating. Returns the same shape. The factor 1 - p is sigmoid(-Δ), exact where
-    p rounds to 1. Raises ValueError for a loss that is not a function of p_y alone.
-    """
-    return loss.weight_at(delta)
-
-
 def from_autograd(loss, logits: Tensor, targets: Tensor) -> Tensor:
     """w = -∂L/∂s_y, by back-propagating the loss to its logits; works for every loss. Shape (N,)."""
     leaf = logits.detach().requires_grad_()

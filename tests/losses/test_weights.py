@@ -3,34 +3,23 @@
 import math
 
 import pytest
-import sympy
 import torch
 
 from robust_lib import losses
-from robust_lib.losses import ops, weights
+from robust_lib.losses import weights
 from tests.losses.test_algebra import MARGIN_LOSSES, random_batch
 
+ONE_OF_EACH = [losses.get(name) for name in losses.names()]
+OF_P = {repr(loss): loss for loss in [*MARGIN_LOSSES, *ONE_OF_EACH] if loss.sees in ("p", "margin")}
 
-@pytest.mark.parametrize("loss", MARGIN_LOSSES, ids=repr)
+
+@pytest.mark.parametrize("loss", OF_P.values(), ids=OF_P)
 def test_three_routes_to_the_weight_agree(loss):
     delta = torch.linspace(-25, 25, 501, dtype=torch.float64)
-    closed = weights.from_definition(loss, delta)
+    closed = loss.weight_at(delta)
     logits, targets = weights.logits_at(delta, classes=12)
     for other in (weights.from_autograd(loss, logits, targets), weights.from_sympy(loss, delta)):
         torch.testing.assert_close(other, closed, rtol=0, atol=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("loss", "weight"),
-    [("ce", "1-p"), ("mae", "p*(1-p)"), ("gce", "p**q*(1-p)"), ("blurry", "p**gamma*(1-p)*(1+gamma*log(p))")]
-    + [("focal", "(1-p)**gamma*(1-p-gamma*p*log(p))")],
-)
-def test_symbolic_weights_with_symbolic_parameters(loss, weight):
-    symbols = {"p": ops.symbol_p(), "q": sympy.Symbol("q", positive=True)}
-    symbols["gamma"] = sympy.Symbol("gamma", positive=True)
-    params = {k: symbols[k] for k in ("q", "gamma") if k in weight}
-    derived = weights.symbolic(losses.get(loss, **params))
-    assert sympy.simplify(derived - sympy.sympify(weight, locals=symbols)) == 0
 
 
 def test_margin_is_the_logit_of_p_and_bounds_the_hard_margin():
@@ -74,4 +63,4 @@ def test_wrong_input_is_named():
     with pytest.raises(ValueError, match="classes must be >= 2 and sigma >= 0, got 1 and 1.0"):
         weights.expected_margin(1)
     with pytest.raises(ValueError, match="no weight curve"):
-        weights.from_definition(losses.nce(), torch.zeros(2))
+        losses.nce().weight_at(torch.zeros(2))
