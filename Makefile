@@ -20,7 +20,7 @@ course: env ## Run every notebook headless; pages to browse in build/course/ (AR
 	@$(PY) -m robust_lib course $(ARGS)
 
 test: env ## Unit tests, then the committed notebooks against their stored text
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadfile
 	$(PY) -m pytest $(NBVAL) notebooks
 
 lab: env ## Open JupyterLab
@@ -33,9 +33,10 @@ refresh: env ## Run the committed notebooks in place and redraw figures/
 figures: env ## Redraw figures/papers/ and the gallery from the records in results/
 	@$(PY) -m robust_lib figures
 
-lint: env ## Check style
+lint: env ## Check style, and who imports whom
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	"$(VENV)/bin/lint-imports"
 
 clean: ## Remove what was built, except the environment (rm -rf .venv does that)
 	rm -rf build .pytest_cache .ruff_cache

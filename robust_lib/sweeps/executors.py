@@ -17,7 +17,6 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from tabulate import tabulate
 from tqdm import tqdm
 
 from robust_lib import data, records
@@ -263,7 +262,7 @@ def listing() -> str:
         notes = [f"{len(held)} wait: {reason}" for reason, held in blocked.items()]
         notes += [f"{name} is not here" for name in sorted({t.data for t in trials}) if not _here(name)]
         rows.append((sweep.name, *counts, sweep.artefact + (f" [{'; '.join(notes)}]" if notes else "")))
-    return tabulate(rows, headers="firstrow", tablefmt="plain", disable_numparse=True)
+    return _table(rows)
 
 
 def _here(name: str) -> bool:
@@ -291,4 +290,10 @@ def status(folder: Path | None = None) -> str:
             devices = ", ".join(sorted({record["device"] for record in done}))
             numbers = (len(done), len(failed), len(keys), len(finished) - len(done))
             rows.append((sweep.name, scale, *map(str, numbers), mean, devices))
+    return _table(rows)
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    from tabulate import tabulate  # Colab may lack it, where sweeps are only read
+
     return tabulate(rows, headers="firstrow", tablefmt="plain", disable_numparse=True)
