@@ -94,7 +94,9 @@ POINTS = [[0.3, -1.2, 0.7, 0.1], [0.0, 0.0, 0.0, 0.0], [-2.0, 3.0, 1.0, -0.5], [
 POINTS += [[30.0, 0.0, -30.0, 10.0], [-30.0, 0.0, 30.0, 10.0], [14.0, 15.0, -1.0, 0.0], [1e4, 0.0, -1e4, 5e3]]
 
 
-@pytest.mark.parametrize(("name", "params", "formula"), REFERENCE, ids=lambda x: "" if callable(x) or x == {} else str(x))
+@pytest.mark.parametrize(
+    ("name", "params", "formula"), REFERENCE, ids=lambda x: "" if callable(x) or x == {} else str(x)
+)
 def test_value_gradient_and_weight_agree_with_fifty_digits(name, params, formula):
     loss = get(name, **params)
     logits = torch.tensor(POINTS, dtype=torch.float64, requires_grad=True)
