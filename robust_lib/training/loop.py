@@ -147,38 +147,40 @@ def fit(
     """
     _check(images, labels, recipe)
     device = pick_device(device)
-    model, images, labels = model.to(device), images.to(device), labels.to(device)
+    run = Fit(model.to(device))
     if recipe.precision == "bf16":
-        model = model.to(memory_format=torch.channels_last)
-    test = test and tuple(part.to(device) for part in test)
+        run.model = model.to(memory_format=torch.channels_last)
     for recorder in recorders:
         recorder.start(recipe.epochs, len(labels), device)
-    in_training, in_evaluation = ([r for r in recorders if r.when == when] for when in ("train", "eval"))
-    run = Fit(model)
+    here = images.to(device), labels.to(device)
+    test = test and tuple(part.to(device) for part in test)
     hidden = None if progress is None else not progress
-
-    def train(stop: threading.Event) -> None:
-        optimizer, schedule = recipe.optimize(model.parameters())
-        order = torch.Generator().manual_seed(seed)
-        for epoch in tqdm(range(1, recipe.epochs + 1), desc=str(loss), unit="epoch", disable=hidden):
-            start, lr = time.perf_counter(), optimizer.param_groups[0]["lr"]
-            parts = batches(torch.randperm(len(labels), generator=order).to(device), recipe.batch_size)
-            step = Step(model, loss.at_epoch(epoch), optimizer, recipe)
-            sums = _epoch(step, images, labels, parts, epoch, in_training, stop)
-            row = epoch_row(*sums, labels, run.best_accuracy())
-            schedule.step()
-            _record_evaluation(model, images, labels, epoch, in_evaluation)
-            if test:
-                row["test_accuracy"] = accuracy(model, *test)
-            run.history.append({"epoch": epoch, "lr": lr} | row | {"seconds": time.perf_counter() - start})
-            if run.state == "diverged":
-                break
-
+    epochs = tqdm(range(1, recipe.epochs + 1), desc=str(loss), unit="epoch", disable=hidden)
     with seeded(seed, device):
-        without_denormals(train)
+        order = torch.Generator().manual_seed(seed)
+        without_denormals(lambda stop: _train(run, *here, loss, recipe, recorders, test, order, epochs, stop))
     for recorder in recorders:
         recorder.finish()
     return run
+
+
+def _train(run, images, labels, loss, recipe, recorders, test, order, epochs, stop) -> None:
+    """The epochs of `fit`, each with its row in run.history; everything is on the device."""
+    optimizer, schedule = recipe.optimize(run.model.parameters())
+    in_training, in_evaluation = ([r for r in recorders if r.when == when] for when in ("train", "eval"))
+    for epoch in epochs:
+        start, lr = time.perf_counter(), optimizer.param_groups[0]["lr"]
+        parts = batches(torch.randperm(len(labels), generator=order).to(labels.device), recipe.batch_size)
+        step = Step(run.model, loss.at_epoch(epoch), optimizer, recipe)
+        sums = _epoch(step, images, labels, parts, epoch, in_training, stop)
+        row = _epoch_row(*sums, labels, run.best_accuracy())
+        schedule.step()
+        _record_evaluation(run.model, images, labels, epoch, in_evaluation)
+        if test:
+            row["test_accuracy"] = accuracy(run.model, *test)
+        run.history.append({"epoch": epoch, "lr": lr} | row | {"seconds": time.perf_counter() - start})
+        if run.state == "diverged":
+            break
 
 
 @contextmanager
@@ -270,7 +272,7 @@ class Step:
         self.optimizer.zero_grad(set_to_none=True)
         value.backward()
         if self.recipe.l1:
-            add_l1(self.model.parameters(), self.recipe.l1)
+            _add_l1(self.model.parameters(), self.recipe.l1)
         self.optimizer.step()
         return logits.detach(), value.detach()
 
@@ -295,7 +297,7 @@ def batches(order: Tensor, size: int) -> list[Tensor]:
     return parts
 
 
-def add_l1(parameters, strength: float) -> None:
+def _add_l1(parameters, strength: float) -> None:
     """Adds the gradient of strength · Σ|θ| to the parameters that have a gradient; frozen ones have none."""
     for parameter in parameters:
         if parameter.grad is not None:
@@ -303,7 +305,7 @@ def add_l1(parameters, strength: float) -> None:
 
 
 def _epoch(step, images, labels, parts, epoch, recorders, stop) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """One pass over the batches: the sums that `epoch_row` takes. Nothing waits for the device."""
+    """One pass over the batches: the sums that `_epoch_row` takes. Nothing waits for the device."""
     step.model.train()
     total = torch.zeros((), device=images.device)
     correct = torch.zeros((), device=images.device)
@@ -325,7 +327,7 @@ def _epoch(step, images, labels, parts, epoch, recorders, stop) -> tuple[Tensor,
     return total, correct, predicted, peaks
 
 
-def epoch_row(
+def _epoch_row(
     total: Tensor, correct: Tensor, predicted: Tensor, peaks: Tensor, labels: Tensor, best: float
 ) -> dict:
     """What fit records of an epoch, from its sums: losses, hits, predictions per class (K,), and the largest

@@ -162,11 +162,11 @@ def test_no_other_generator_is_seeded_and_cudnn_repeats_itself(digits, monkeypat
 
 def test_same_seed_same_bits_other_seed_other_bits(digits):
     images, labels = digits
-    recipe = Recipe(epochs=2)
+    recipe = Recipe(epochs=1, batch_size=64)
 
     def trained(seed):
         model = models.build("hs_mnist", images, 10, 0)  # its dropout draws from the seed too
-        return parameters(fit(model, images[:256], labels[:256], losses.ce(), recipe, seed=seed).model)
+        return parameters(fit(model, images[:128], labels[:128], losses.ce(), recipe, seed=seed).model)
 
     first = trained(3)
     torch.rand(7)  # what other code draws must not matter
@@ -265,11 +265,11 @@ def test_bf16_learns_as_float32_does(digits):
     test = images[800:], labels[800:]
     ends = [
         fit(small(images), images[:800], labels[:800], losses.gce(), recipe, test=test)
-        for recipe in (Recipe(epochs=6, batch_size=32), Recipe(epochs=6, batch_size=32, precision="bf16"))
+        for recipe in (Recipe(epochs=2, batch_size=32), Recipe(epochs=2, batch_size=32, precision="bf16"))
     ]
     assert all(p.dtype == torch.float32 for p in ends[1].model.parameters())
     assert ends[1].column("loss") != ends[0].column("loss")
-    assert abs(ends[1].column("test_accuracy")[-1] - ends[0].column("test_accuracy")[-1]) <= 0.04
+    assert abs(ends[1].column("test_accuracy")[-1] - ends[0].column("test_accuracy")[-1]) <= 0.08
     with pytest.raises(ValueError, match="precision must be one of fp32, bf16, got 'fp16'"):
         Recipe(epochs=1, precision="fp16")
 
