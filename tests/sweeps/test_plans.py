@@ -1,0 +1,114 @@
+"""The papers' tables as lists of trials."""
+
+import dataclasses
+
+import pytest
+
+from robust_lib import training
+from robust_lib.papers import reported
+from robust_lib.sweeps import plans, trials
+from robust_lib.sweeps.plans import SWEEPS, obstacles
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_sweeps_list_distinct_trials_and_small_ones_can_run(name):
+    sweep = SWEEPS[name]
+    listed = sweep.trials("paper", seeds=2)
+    assert len(listed) == 2 * len(sweep.trials("paper", seeds=1)) == len({t.key for t in listed})
+    cells = {}
+    for trial in listed:
+        cells.setdefault(dataclasses.replace(trial, seed=0).key, []).append(trial.seed)
+    assert set(map(tuple, cells.values())) == {(0, 1)}
+    lacks = {reason for trial in listed for reason in obstacles(trial)}
+    assert lacks <= {"no files of cifar-n", "no files of label-errors"}
+    small = sweep.trials("small")
+    assert [t for t in small if obstacles(t)] == []
+    assert {t.size for t in small} == {"mini"}
+    for trial in {t.loss: t for t in small}.values():
+        trials.Task.of(trial, "cpu")  # data, noise, loss and recipe go together
+
+
+def test_unknown_scale_is_named():
+    with pytest.raises(ValueError, match="scale must be one of paper, small, got 'tiny'"):
+        SWEEPS["hs-fig8"].trials("tiny")
+
+
+def test_detectors_sweep_is_complete():
+    small = SWEEPS["detectors"].trials("small")
+    assert len(small) == 8 * 3 * 5
+    labels = {(t.loss, t.params) for t in small}
+    assert ("blurry", (("gamma", 0.4), ("stop_gradient", False))) in labels
+    assert ("blurry", (("gamma", 0.4), ("stop_gradient", True))) in labels
+    assert {t.changes for t in small if t.loss.startswith("anl")} == {(("l1", 1e-6),)}
+    assert {(t.delay, t.params) for t in small if t.loss == "piecewise_zero"} == {(1, (("c", 0.02),))}
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion", "cifar10", "cifar100"])
+def test_grids_hold_every_value_that_the_paper_reports(name):
+    """Each cell of HS Table 1 and 2 has its trials: γ in both gradients, c with a delay of one epoch."""
+    listed = SWEEPS[f"hs-table1-{name}"].trials("paper", seeds=1)
+    have = {(t.rate, t.loss, dict(t.params).get("gamma", dict(t.params).get("c"))) for t in listed}
+    data_name = listed[0].data
+    cells = [
+        c for table in ("HS Table 1", "HS Table 2") for c in reported.table(table) if c.data == data_name
+    ]
+    assert len(cells) == 56
+    loss_of = {"CE": "ce", "FL": "focal", "GCE": "gce", "ANL-CE": "anl_ce", "ANL-FL": "anl_fl"}
+    loss_of |= {"BL": "blurry", "PZ": "piecewise_zero"}
+    value = {"focal": 2.0, "anl_fl": 0.5}
+    wanted = {(c.rate, loss_of[c.loss], c.value or value.get(loss_of[c.loss])) for c in cells}
+    assert wanted - have == set()
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def test_what_the_paper_prints_runs_before_its_grid(name):
+    sweep = SWEEPS["hs-table1-" + name.removesuffix("_mnist")]
+    listed = sweep.trials("paper")
+    cells = [c for c in reported.table("HS Table 1") if c.data == name]
+    best = {(c.rate, c.parameter): c.value for c in cells if c.parameter}
+
+    def is_printed(trial):
+        params = dict(trial.params)
+        if trial.loss == "blurry":
+            return params["gamma"] == best[trial.rate, "gamma"]
+        return trial.loss != "piecewise_zero" or params["c"] == best[trial.rate, "c"]
+
+    for seed in (0, 1):
+        block = listed[32 * seed : 32 * seed + 32]  # seven losses, Blurry with both gradients, four rates
+        assert {trial.seed for trial in block} == {seed}
+        assert all(map(is_printed, block))
+    assert len({trial.key for trial in listed}) == len(listed) == 20 * 4 * len(plans._grid(name))
+    assert [trial.seed for trial in listed[64:]] == sorted(trial.seed for trial in listed[64:])
+
+
+def test_both_readings_of_the_recipe_differ_as_stated():
+    ours, theirs = (training.RECIPES[name] for name in plans.RECIPES)
+    assert (ours.batch_size, ours.lr, ours.epochs) == (128, 1e-3, 10)
+    assert (theirs.batch_size, theirs.lr, theirs.epochs) == (64, 1e-4, 10)
+    assert len(SWEEPS["recipe"].trials()) == 2 * 2 * 4
+    runs = SWEEPS["blurry-gradient"].trials()
+    assert len(runs) == 2**6
+    assert {(t.delay, dict(t.params)["stop_gradient"]) for t in runs} == {
+        (d, s) for d in (0, 1) for s in (False, True)
+    }
+
+
+def test_cv_tables_have_every_reported_cell():
+    listed = SWEEPS["cv-table3"].trials("paper", seeds=1)
+    taus = {(t.noise, t.rate, t.loss, t.move): t.tau for t in listed if t.move}
+    assert len(taus) == 40
+    assert taus["uniform", 0.8, "mae", "scaled"] == 4.0
+    assert taus["human:cifar100n-fine", 0.0, "agce", "shifted"] == 4.0
+    assert all(t.unit_max for t in listed)
+    params = [dict(t.params) for t in SWEEPS["cv-table2"].trials("paper", seeds=1) if t.data == "cifar100"]
+    printed = {(c.loss, c.metric): c.mean for c in reported.table("CV Table 8")}
+    for (loss, name), mean in printed.items():
+        assert any(row.get(name) == mean for row in params), (loss, name)
+
+
+def test_fig8_shares_its_trials_with_table1():
+    fig8 = {t.key for t in SWEEPS["hs-fig8"].trials("paper", seeds=1)}
+    table1 = {
+        t.key for name in ("mnist", "cifar100") for t in SWEEPS[f"hs-table1-{name}"].trials("paper", seeds=1)
+    }
+    assert fig8 == table1
