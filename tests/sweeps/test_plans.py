@@ -112,3 +112,13 @@ def test_fig8_shares_its_trials_with_table1():
         t.key for name in ("mnist", "cifar100") for t in SWEEPS[f"hs-table1-{name}"].trials("paper", seeds=1)
     }
     assert fig8 == table1
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_recorded_trials_still_have_their_keys(name):
+    fields = [f.name for f in dataclasses.fields(plans.Trial) if f.name not in ("params", "changes")]
+    for row in (*plans.read(name), *plans.read(name, "small")):
+        told = {field: row[field] for field in fields if field in row}
+        for prefix, group in (("loss_", "params"), ("recipe_", "changes")):
+            told[group] = {key.removeprefix(prefix): row[key] for key in row if key.startswith(prefix)}
+        assert plans.Trial(**told).key == row["key"]
