@@ -5,17 +5,21 @@
     table(cells("HS Table 1"))       as Markdown
 
 Nothing of ours is picked on the score shown. All losses under one noise are of one setting: the paper's, or
-the one with the fewest differences from it. γ and c are the paper's where they are recorded, else the nearest
-that are. A gap stays a gap.
+the one with the fewest differences from it. γ and c are the paper's where they are recorded, otherwise the
+nearest that are. A gap stays a gap.
 """
 
+import functools
 import statistics
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from robust_lib import training
+import pandas as pd
+
+from robust_lib import sweeps, training
 from robust_lib.papers import Reported, reported
+from robust_lib.sweeps import plans
 
 GRID = {"blurry": ("gamma", "γ"), "piecewise_zero": ("c", "c")}  # whose parameter HS picks for each cell
 HS_LABELS = {
@@ -45,18 +49,7 @@ HS_NOISES = {
     "human:cifar10n-worst": "human_worst",
     "human:cifar100n-fine": "human",
 }
-CV_NOISES = HS_NOISES | {"uniform": "symmetric", "superclass": "asymmetric"}
-
-# The papers' networks and recipes.
-HS_SETTINGS = {
-    "mnist": ("hs_mnist", "hs-mnist"),
-    "fashion_mnist": ("hs_mnist", "hs-mnist"),
-    "cifar10": ("resnet34_imagenet", "hs-cifar"),
-    "cifar100": ("resnet34_imagenet", "hs-cifar"),
-}
-CV_CIFAR100 = ("resnet34", "cv-cifar100")
-# Changes of a recipe that are the paper's own.
-OWN_CHANGES = {("hs-cifar", "cifar100"): {"step_factor": 0.2}}
+CV_NOISES = HS_NOISES | {kind: word for word, kind in plans.CV_KINDS.items()}
 
 UNSTATED = (
     "HS does not state the batch size, the MNIST network's widths, the grids of γ and c, and which gradient "
@@ -94,23 +87,31 @@ TABLE12 = (
     "CV chose the losses' parameters for the shapes of their weights (Table 12), not for the score, and "
     "prints the best of five runs. Ours are those parameters, one value each, and the mean over all runs."
 )
+EVERY_VALUE = (
+    "Every γ and c that is recorded is shown. Bold is the best of a row by the score shown, as HS marks "
+    "its own, and so it is biased upwards: it marks where the best lies, not how good it is."
+)
+EVERY_DELAY = (
+    "Delays and cut-offs are ours; every one that is recorded is shown and none is picked. HS took the "
+    "best delay of its figure, one epoch, for all its tables."
+)
 
 
 @dataclass(frozen=True)
 class Source:
     """Where our side of an artefact comes from.
 
-    sweeps: whose records count. columns: the paper's metric -> (record's column, factor to the paper's unit).
-    settings: data set -> the paper's network and recipe. note: sentences that hold for every cell. picked:
-    what the paper picked on which score, and what we did. stand_ins: data or noise of a small version -> the
-    paper's in whose place it stands. detector: only records of this one ("": of any).
+    sweeps: whose records count, and whose trials at the scale "paper" have the paper's settings. columns: the
+    paper's metric -> (record's column, factor to the paper's unit), nothing for a figure whose numbers the
+    paper does not print. note: sentences that hold for every cell. picked: what the paper picked on which
+    score, and what we did. stand_ins: data or noise of a small version -> the paper's in whose place it
+    stands. detector: only records of this one ("": of any).
     """
 
     sweeps: tuple[str, ...]
     columns: dict[str, tuple[str, float]]
-    settings: dict[str, tuple[str, str]]
-    note: str = ""
-    picked: str = ""
+    note: str
+    picked: str
     stand_ins: dict[str, str] = field(default_factory=dict)
     detector: str = ""
 
@@ -119,69 +120,34 @@ TABLE1_SWEEPS = (
     *("hs-table1-mnist", "hs-table1-fashion", "hs-table1-cifar10", "hs-table1-cifar100"),
     *("hs-fig8", "detectors", "detectors-fashion"),
 )
-PAIRS = {"mnist_pairs": "cifar100"}
-CV_TABLE3 = (("cv-table3",), {"test_accuracy": ("test_accuracy", 100)}, {"cifar100": CV_CIFAR100}, ZHOU)
-F1 = {"f1": ("f1", 1)}
-TEST = {"test_accuracy": ("test_accuracy", 100)}
-AUM = {"cifar100": ("resnet34", "hs-aum")}
+F1, BALANCED = {"f1": ("f1", 1)}, {"balanced_accuracy": ("balanced_accuracy", 1)}
 AUM_MARGINS = {"cohens_d": ("cohens_d", 1), "wasserstein": ("wasserstein", 1)}
-ON_CIFAR100 = {"fashion_mnist": "cifar100"}
-BALANCED = {"balanced_accuracy": ("balanced_accuracy", 1)}
+TEST = {"test_accuracy": ("test_accuracy", 100)}
+UNDERFITTING = TEST | {"train_accuracy": ("train_accuracy", 100), "alpha": ("alpha_t", 1e4)}
+RATIOS = TEST | {"diff": ("diff", 100), "snr": ("snr", 1)}
+PAIRS = {"mnist_pairs": "cifar100"}
+AUM_DATA = {"fashion_mnist": "cifar100"}
+HUMAN_LIKE = {"human-like:cifar10n-worst": "human_worst"}
+LOOK_ALIKES = {"fashion_mnist": "cifar10", "pair": "asymmetric"}
+MOVED = Source(("cv-table3",), TEST, ZHOU, TABLE9 + SGD, PAIRS)
 SOURCES = {
-    "HS Table 1": Source(TABLE1_SWEEPS, F1, HS_SETTINGS, UNSTATED, HS_PICKED + NEAREST, PAIRS, "cl"),
-    "HS Table 2": Source(TABLE1_SWEEPS, BALANCED, HS_SETTINGS, UNSTATED, HS_PICKED + NEAREST, PAIRS, "cl"),
-    "HS Table 3": Source(("hs-table3",), F1, HS_SETTINGS, UNSTATED, HS_PICKED + NEAREST, PAIRS),
-    "HS Table 4": Source(
-        ("hs-table4",),
-        F1,
-        HS_SETTINGS,
-        UNSTATED,
-        HS_PICKED + NEAREST,
-        {"human-like:cifar10n-worst": "human_worst"},
-    ),
-    "HS Table 6": Source(("hs-table6",), F1, AUM, UNSTATED, HS_ONE + NEAREST, ON_CIFAR100),
-    "HS Fig. 6": Source(("hs-table6",), AUM_MARGINS, AUM, UNSTATED, HS_ONE + NEAREST, ON_CIFAR100),
-    "CV Table 2": Source(
-        ("cv-table2",),
-        TEST | {"train_accuracy": ("train_accuracy", 100), "alpha": ("alpha_t", 1e4)},
-        {"cifar10": CV_CIFAR100, "cifar100": CV_CIFAR100},
-        ALPHA,
-        TABLE8 + SGD,
-        PAIRS | {"mnist": "cifar10"},
-    ),
-    "CV Table 3": Source(*CV_TABLE3, TABLE9 + SGD, PAIRS),
-    "CV Table 5": Source(
-        ("cv-table5",),
-        TEST | {"diff": ("diff", 100), "snr": ("snr", 1)},
-        {"cifar10": ("cv_cnn8", "cv-cifar10")},
-        BEST_OF,
-        TABLE12,
-        {"fashion_mnist": "cifar10", "pair": "asymmetric"},
-    ),
-    "CV Table 10": Source(*CV_TABLE3, TABLE9 + SGD, PAIRS),
-    "CV Table 11": Source(*CV_TABLE3, TABLE9 + SGD, PAIRS),
+    "HS Table 1": Source(TABLE1_SWEEPS, F1, UNSTATED, HS_PICKED + NEAREST, PAIRS, "cl"),
+    "HS Table 2": Source(TABLE1_SWEEPS, BALANCED, UNSTATED, HS_PICKED + NEAREST, PAIRS, "cl"),
+    "HS Table 3": Source(("hs-table3",), F1, UNSTATED, HS_PICKED + NEAREST, PAIRS),
+    "HS Table 4": Source(("hs-table4",), F1, UNSTATED, HS_PICKED + NEAREST, HUMAN_LIKE),
+    "HS Table 6": Source(("hs-table6",), F1, UNSTATED, HS_ONE + NEAREST, AUM_DATA),
+    "HS Fig. 6": Source(("hs-table6",), AUM_MARGINS, UNSTATED, HS_ONE + NEAREST, AUM_DATA),
+    "CV Table 2": Source(("cv-table2",), UNDERFITTING, ALPHA, TABLE8 + SGD, PAIRS | {"mnist": "cifar10"}),
+    "CV Table 3": MOVED,
+    "CV Table 5": Source(("cv-table5",), RATIOS, BEST_OF, TABLE12, LOOK_ALIKES),
+    "CV Table 10": MOVED,
+    "CV Table 11": MOVED,
 }
 # Figures whose numbers the papers do not print.
 CURVES = {
-    "HS Fig. 8": Source(
-        ("hs-table1-mnist", "hs-table1-cifar100", "hs-fig8"),
-        {},
-        HS_SETTINGS,
-        UNSTATED,
-        "Every γ and c that is recorded is shown. Bold is the best of a row by the score shown, as HS marks "
-        "its own, and so it is biased upwards: it marks where the best lies, not how good it is.",
-    ),
-    "HS Fig. 11": Source(
-        ("hs-fig11",),
-        {},
-        HS_SETTINGS,
-        UNSTATED,
-        "Delays and cut-offs are ours; every one that is recorded is shown and none is picked. HS took the "
-        "best delay of its figure, one epoch, for all its tables.",
-    ),
-    "CV Fig. 4": Source(
-        ("cv-fig4",), {}, {"mnist": ("cv_cnn4", "cv-mnist")}, RATES, "Every run is shown and none is picked."
-    ),
+    "HS Fig. 8": Source(("hs-table1-mnist", "hs-table1-cifar100", "hs-fig8"), {}, UNSTATED, EVERY_VALUE),
+    "HS Fig. 11": Source(("hs-fig11",), {}, UNSTATED, EVERY_DELAY),
+    "CV Fig. 4": Source(("cv-fig4",), {}, RATES, "Every run is shown and none is picked."),
 }
 
 
@@ -252,13 +218,19 @@ def cells(artefact: str, scale: str = "paper", folder: Path | None = None) -> li
     of data, noise, loss and metric.
     ValueError for an artefact that no sweep is for, and for an unknown scale.
     """
-    source, printed = _source(artefact), _printed(artefact)
+    if artefact not in SOURCES:
+        raise ValueError(f"artefact must be one of {', '.join(SOURCES)}; got {artefact!r}")
+    source, printed = SOURCES[artefact], _printed(artefact)
     groups = _groups(artefact, source, scale, folder)
     keys = list(dict.fromkeys([*(key for key, _ in printed), *groups]))
-    places = {key[:3] for key, _ in printed}
-    kept = [key for key in keys if key[:3] in places] if scale == "paper" else _by_place(groups, keys)
+    places, losses = (list(dict.fromkeys(part)) for part in ((k[:3] for k in keys), (k[3] for k in keys)))
+    if scale == "small":
+        keys = sorted(groups, key=lambda key: (places.index(key[:3]), losses.index(key[3])))
+    else:
+        printed_places = {key[:3] for key, _ in printed}
+        keys = [key for key in keys if key[:3] in printed_places]
     found = []
-    for key in kept:
+    for key in keys:
         theirs = (source.stand_ins.get(key[0], key[0]), source.stand_ins.get(key[1], key[1]), *key[2:])
         for metric in source.columns:
             paper, beside = printed.get((key, metric)), printed.get((theirs, metric))
@@ -266,13 +238,6 @@ def cells(artefact: str, scale: str = "paper", folder: Path | None = None) -> li
             if ours or (paper and scale == "paper"):
                 found.append(Cell(*key, metric, paper, ours, beside))
     return found
-
-
-def _by_place(wanted, keys: list[tuple]) -> list[tuple]:
-    """The wanted ones of the keys, those of one data set, noise and rate together, places and losses in the
-    order in which the keys have them."""
-    places, losses = (list(dict.fromkeys(part)) for part in ((k[:3] for k in keys), (k[3] for k in keys)))
-    return sorted(wanted, key=lambda key: (places.index(key[:3]), losses.index(key[3])))
 
 
 def _printed(artefact: str) -> dict[tuple[tuple, str], Reported]:
@@ -284,15 +249,9 @@ def _printed(artefact: str) -> dict[tuple[tuple, str], Reported]:
     }
 
 
-def _source(artefact: str) -> Source:
-    if artefact not in SOURCES:
-        raise ValueError(f"artefact must be one of {', '.join(SOURCES)}; got {artefact!r}")
-    return SOURCES[artefact]
-
-
-def records_of(sweeps: tuple[str, ...], scale: str, folder: Path | None) -> list[dict]:
+def records_of(names: tuple[str, ...], scale: str, folder: Path | None) -> list[dict]:
     """The finished records of some sweeps, each trial once."""
-    lines = [record for name in sweeps for record in sweeps.read(name, scale, folder)]
+    lines = [record for name in names for record in sweeps.read(name, scale, folder)]
     return list({record["key"]: record for record in lines if record["status"] == "done"}.values())
 
 
@@ -311,38 +270,33 @@ def records_for(artefact: str, scale: str, folder: Path | None) -> list[dict]:
 
 
 def _groups(artefact: str, source: Source, scale: str, folder: Path | None) -> dict[tuple, list[dict]]:
-    """Records by data, noise and rate in the paper's words, and the loss as the paper prints it."""
+    """Records by data, noise and rate in the paper's words, and the loss as the paper prints it.
+
+    Those of one data set, noise and rate are of one setting, the same for all losses, so that what differs
+    between two losses is the loss: the paper's setting, otherwise the one with the fewest differences from
+    it, then with the most losses, images, records.
+    """
     records = records_for(artefact, scale, folder)
+    if not records:
+        return {}
     if "diff" in source.columns:
-        records = [record | {"diff": _drop(record, records)} for record in records]
-    groups: dict[tuple, list[dict]] = {}
-    for record in records:
-        noise = (HS_NOISES if artefact.startswith("HS") else CV_NOISES).get(record["noise"], record["noise"])
-        key = (record["data"], noise, _rate(noise, record["rate"]), label(artefact, record))
-        groups.setdefault(key, []).append(record)
-    return _of_one_setting(groups, source)
-
-
-def _of_one_setting(groups: dict[tuple, list[dict]], source: Source) -> dict[tuple, list[dict]]:
-    """For each data set, noise and rate the records of one setting, the same for all losses, so that what
-    differs between two losses is the loss: the paper's setting, else the one with the fewest differences
-    from it, then with the most losses, images, records."""
-    places: dict[tuple, dict[tuple, list]] = {}
-    for key, records in groups.items():
-        for record in records:
-            differs = differences(record, source) + changes(record)
-            places.setdefault(key[:3], {}).setdefault(differs, []).append((key, record))
-
-    def rank(item: tuple[tuple, list]) -> tuple:
-        differs, members = item
-        losses, images = {key[3] for key, _ in members}, members[0][1]["images"]
-        return -len(differs), len(losses), images, len(members)
-
-    kept: dict[tuple, list[dict]] = {}
-    for settings in places.values():
-        for key, record in max(settings.items(), key=rank)[1]:
-            kept.setdefault(key, []).append(record)
-    return kept
+        records = _with_diff(records)
+    words = HS_NOISES if artefact.startswith("HS") else CV_NOISES
+    noises = [words.get(record["noise"], record["noise"]) for record in records]
+    frame = pd.DataFrame({"record": records, "loss": [label(artefact, record) for record in records]})
+    frame["place"] = [
+        (record["data"], noise, _rate(noise, record["rate"]))
+        for record, noise in zip(records, noises, strict=True)
+    ]
+    frame["differs"] = [differences(record, source) for record in records]
+    frame["images"] = [record["images"] for record in records]
+    frame["fewest"] = -frame["differs"].map(len)
+    setting = frame.groupby(["place", "differs"])["loss"]
+    frame["losses"], frame["trials"] = setting.transform("nunique"), setting.transform("size")
+    best = frame.sort_values(["fewest", "losses", "images", "trials"], ascending=False, kind="stable")
+    kept = frame.merge(best.drop_duplicates("place")[["place", "differs"]])
+    groups = kept.groupby(["place", "loss"], sort=False)["record"]
+    return {(*place, loss): list(members) for (place, loss), members in groups}
 
 
 def _rate(noise: str, rate: float | None) -> float | None:
@@ -350,17 +304,20 @@ def _rate(noise: str, rate: float | None) -> float | None:
     return None if noise.startswith("human") else rate
 
 
-def _drop(record: dict, records: list[dict]) -> float | None:
-    """CV's diff: test accuracy minus that of the same loss and seed with clean labels."""
-    if record["noise"] == "none":
-        return None
-    same = ("data", "size", "loss", "seed", "network", "recipe")
-    parameters = {name: value for name, value in record.items() if name.startswith("loss_")}
-    for other in records:
-        mine = {name: value for name, value in other.items() if name.startswith("loss_")}
-        if other["noise"] == "none" and mine == parameters and all(other[k] == record[k] for k in same):
-            return record["test_accuracy"] - other["test_accuracy"]
-    return None
+def _with_diff(records: list[dict]) -> list[dict]:
+    """The records with CV's diff: test accuracy minus that of the same loss and seed with clean labels."""
+    same = ("data", "size", "label", "seed", "network", "recipe")
+    accuracy = {
+        tuple(record[name] for name in same): record["test_accuracy"]
+        for record in records
+        if record["noise"] == "none"
+    }
+    found = []
+    for record in records:
+        clean = accuracy.get(tuple(record[name] for name in same))
+        noisy = record["noise"] != "none" and clean is not None
+        found.append(record | {"diff": record["test_accuracy"] - clean if noisy else None})
+    return found
 
 
 def label(artefact: str, record: dict) -> str:
@@ -396,7 +353,7 @@ def _ours(records: list[dict], metric: str, source: Source, wanted: float | None
     if len(values) < len(members):
         keys = ", ".join(member["key"] for member in members)
         raise ValueError(f"records of one cell must differ in their seeds, got two of one seed among {keys}")
-    differs = differences(members[0], source) + changes(members[0])
+    differs = differences(members[0], source)
     return Ours(values, _parameter(members[0]), len(by_value), tuple(members), differs)
 
 
@@ -410,47 +367,63 @@ def _parameter(record: dict) -> str:
     return f"{symbol}={_value(record):g}" if symbol else ""
 
 
+@functools.cache
+def paper_settings(names: tuple[str, ...]) -> dict[str, tuple[str, str, dict]]:
+    """Data set -> the paper's network, recipe and changes of it, which the sweeps have at the paper's scale.
+
+    ANL's are left out: it has a penalty δ of its own, which belongs to the loss.
+    """
+    trials = [trial for name in names for trial in sweeps.SWEEPS[name].trials("paper", seeds=1)]
+    usual = [trial for trial in trials if not trial.loss.startswith("anl")]
+    return {trial.data: (trial.network, trial.recipe, dict(trial.changes)) for trial in usual}
+
+
 def differences(record: dict, source: Source) -> tuple[str, ...]:
-    """A sentence for each way in which a record's setting is not the paper's, its recipe's fields aside."""
-    network, recipe = source.settings.get(record["data"], (record["network"], record["recipe"]))
-    elsewhere = record["data"] not in source.settings
+    """A sentence for each way in which a record's setting is not the paper's: first data, network, recipe and
+    folds, then the fields of its recipe (of a table only: the runs of a curve differ in them)."""
+    settings = paper_settings(source.sweeps)
+    network, recipe, changes = settings.get(record["data"], (record["network"], record["recipe"], {}))
+    elsewhere = record["data"] not in settings
+    few = record["samples"] and record["size"] == "full"
     scratch = (record["network"], network) == ("resnet34", "resnet34_imagenet")
-    told = {
+    sentences = {
         f"Not the paper's data; network {record['network']}, recipe {record['recipe']}.": elsewhere,
         f"{record['images']:,} training images of the mini pack, not the full set.": record["size"] == "mini",
-        f"The first {record['samples']:,} training images only.": record["samples"]
-        and record["size"] == "full",
+        f"The first {record['samples']:,} training images only.": few,
         "ResNet-34 from scratch; the paper's is pretrained on ImageNet.": scratch,
         f"Network {record['network']}, not {network}.": record["network"] != network and not scratch,
         f"Recipe {record['recipe']}, not {recipe}.": record["recipe"] != recipe,
         f"{record['folds']} folds, not 5.": record["detector"] == "cl" and record["folds"] != 5,
     }
-    return tuple(sentence for sentence, applies in told.items() if applies)
+    about_setting = tuple(sentence for sentence, applies in sentences.items() if applies)
+    papers_own = changes if record["recipe"] == recipe else {}
+    return about_setting + (_changed_fields(record, papers_own) if source.columns else ())
 
 
-def changes(record: dict) -> tuple[str, ...]:
-    """A sentence for each field of its recipe that a record has changed and the paper has not."""
+def _changed_fields(record: dict, papers_own: dict) -> tuple[str, ...]:
+    """A sentence for each field of its recipe that a record has changed otherwise than the paper."""
     changed = {name.removeprefix("recipe_"): v for name, v in record.items() if name.startswith("recipe_")}
-    own = OWN_CHANGES.get((record["recipe"], record["data"]), {})
     if record["loss"].startswith("anl"):
-        own = own | {"l1": changed.get("l1", 0.0)}  # δ belongs to the loss
+        changed.pop("l1", None)  # δ belongs to the loss
     usual = vars(training.RECIPES[record["recipe"]]) if record["recipe"] in training.RECIPES else {}
-    told = []
-    for name in sorted(changed.keys() | own.keys()):
-        given, wanted = ({**usual, **one}.get(name) for one in (changed, own))
-        told += [f"{name} {given}, not {wanted}."] if given != wanted else []
-    return tuple(told)
+    given, wanted = usual | changed, usual | papers_own
+    names = sorted(changed.keys() | papers_own.keys())
+    return tuple(
+        f"{name} {given.get(name)}, not {wanted.get(name)}."
+        for name in names
+        if given.get(name) != wanted.get(name)
+    )
 
 
 def of_grids(records: list[dict]) -> list[dict]:
     """Those of the records whose data set, number of images and network have two values of one loss's γ or c
     under one noise rate: what a map over γ and c can be drawn from."""
-    values: dict[tuple, dict[tuple, set[float]]] = {}
+    values: dict[tuple, set[float]] = {}
     for record in records:
         if record["loss"] in GRID:
-            line = (record["rate"], record["loss"], record.get("loss_stop_gradient"))
-            values.setdefault(_scene(record), {}).setdefault(line, set()).add(_value(record))
-    mapped = {scene for scene, lines in values.items() if max(map(len, lines.values())) > 1}
+            line = (*_scene(record), record["rate"], label("HS", record))
+            values.setdefault(line, set()).add(_value(record))
+    mapped = {line[:3] for line, several in values.items() if len(several) > 1}
     return [record for record in records if _scene(record) in mapped]
 
 
@@ -524,39 +497,3 @@ def shown(found: list[Cell]) -> list[dict]:
 def changed_trees(records: list[dict]) -> Counter[str]:
     """By commit, how many of the records were made by code that differed from the commit they name."""
     return Counter(str(record["commit"])[:7] for record in records if record.get("modified"))
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """What of an artefact is recorded at one scale: numbers that we have, numbers in all, the fewest seeds of
-    any of ours, the paper's number of trials (0 if unknown), how the settings differ, and the records.
-
-    At scale "paper" the paper's printed numbers are counted; one of BL is had if we have it with both
-    gradients. At "small" ours are.
-    """
-
-    numbers: int
-    all_numbers: int
-    seeds: int
-    paper_seeds: int
-    differs: tuple[str, ...]
-    records: tuple[dict, ...]
-
-    @property
-    def complete(self) -> bool:
-        """Every printed number has ours, from as many seeds, in the paper's setting."""
-        return self.numbers == self.all_numbers and self.seeds >= self.paper_seeds and not self.differs
-
-
-def coverage(artefact: str, scale: str = "paper", folder: Path | None = None) -> Coverage:
-    """Of the paper's own numbers at scale "paper" (those it quotes need not be ours), of what is recorded at
-    "small". Raises like cells."""
-    every = cells(artefact, scale, folder)
-    found = [c for c in every if scale == "small" or (c.paper and not c.paper.mark.startswith("from "))]
-    ours = [cell.ours for cell in found if cell.ours]
-    printed = {cell.paper for cell in found} - {cell.paper for cell in found if not cell.ours}
-    numbers = (len(printed), len({cell.paper for cell in found})) if scale == "paper" else 2 * (len(found),)
-    seeds = min((one.seeds for one in ours), default=0)
-    trials = max((cell.paper.trials or 0 for cell in found if cell.paper), default=0)
-    differs = dict.fromkeys(sentence for one in ours for sentence in one.differs)
-    return Coverage(*numbers, seeds, trials, tuple(differs), tuple(shown(found)))
