@@ -1,9 +1,7 @@
-"""Recorded trials at the papers' scale, beside the papers' numbers where they printed any."""
-
-import statistics
-from collections.abc import Callable
+"""Pictures of records: trials beside the papers' numbers, maps, curves, and what things cost."""
 
 import numpy as np
+import pandas as pd
 import seaborn as sns
 
 from robust_lib.figures import CLEAN, NOISY, legend_below, line_style, panels
@@ -66,28 +64,24 @@ def heat_maps(records: list[dict]):
     for each data set, number of images and network: baselines, Blurry with either gradient, Piecewise-zero.
     The best of a row is bold.
     """
-    grids = grid_scores(records)
-    blocks = _columns(grids)
-    widths = [len(columns) for columns in blocks.values()]
+    scores = grid_scores(records)
+    blocks = scores.columns.unique("block")
+    settings = scores.index.unique("setting")
+    widths = [len(scores[block].columns) for block in blocks]
+    width = max(0.42 * sum(widths) / len(widths) + 0.6, 2.2)
     options = {"gridspec_kw": {"width_ratios": widths}}
-    fig, axes = panels(
-        len(grids), len(blocks), max(0.42 * sum(widths) / len(widths) + 0.6, 2.2), 2.4, **options
-    )
-    for line, (setting, scores) in zip(axes, grids.items(), strict=True):
-        rates = sorted({rate for block in scores.values() for rate, _ in block})
-        best = [max(v for b in scores.values() for (r, _), v in b.items() if r == rate) for rate in rates]
-        low = min(value for block in scores.values() for value in block.values())
-        for ax, (name, columns) in zip(line, blocks.items(), strict=True):
-            block = scores.get(name, {})
-            values = np.array([[block.get((rate, column), np.nan) for column in columns] for rate in rates])
-            _heat(ax, values, best, low)
-            ax.set(title=name, ylabel=(f"{setting}\n\n" if ax is line[0] else "") + r"noise rate $\eta$")
-            ax.set_xticklabels(columns, rotation=90)
-            ax.set_yticklabels([f"{rate:g}" for rate in rates], rotation=0)
+    fig, axes = panels(len(settings), len(blocks), width, 2.4, **options)
+    for line, setting in zip(axes, settings, strict=True):
+        rows = scores.loc[setting].sort_index()
+        for ax, block in zip(line, blocks, strict=True):
+            _heat(ax, rows[block].to_numpy(), rows.max(axis=1).to_numpy(), rows.min(axis=None))
+            ax.set(title=block, ylabel=(f"{setting}\n\n" if ax is line[0] else "") + r"noise rate $\eta$")
+            ax.set_xticklabels(rows[block].columns, rotation=90)
+            ax.set_yticklabels([f"{rate:g}" for rate in rows.index], rotation=0)
     return fig
 
 
-def _heat(ax, values: np.ndarray, best: list[float], low: float) -> None:
+def _heat(ax, values: np.ndarray, best: np.ndarray, low: float) -> None:
     """A block of scores, written into their cells; NaN stays white."""
     sns.heatmap(values, ax=ax, cmap="cividis", vmin=low, vmax=1, cbar=False, linewidths=0.5)
     for (i, j), value in np.ndenumerate(values):
@@ -98,77 +92,96 @@ def _heat(ax, values: np.ndarray, best: list[float], low: float) -> None:
             ax.text(j + 0.5, i + 0.5, f"{value:.2f}", **style)
 
 
-def grid_scores(records: list[dict]) -> dict[str, dict[str, dict[tuple[float, str], float]]]:
-    """{setting: {block: {(rate, column): mean F1 over the seeds}}}; a block is the baselines, or a loss with
-    its parameter's values as columns."""
-    values: dict[tuple, list[float]] = {}
+def grid_scores(records: list[dict]) -> pd.DataFrame:
+    """Mean F1 over the seeds: a row for each (setting, rate), a column for each (block, name).
+
+    The first block has the baselines, as HS lists them; each of the others a loss, with the values of its
+    parameter by size. NaN: not recorded.
+    """
+    rows = []
     for record in records:
-        name, block = label("HS", record), "baselines"
+        block, name = "baselines", label("HS", record)
         if record["loss"] in GRID:
             parameter, symbol = GRID[record["loss"]]
-            name, block = f"{record[f'loss_{parameter}']:g}", f"{name}, {symbol}"
+            block, name = f"{name}, {symbol}", f"{record[f'loss_{parameter}']:g}"
         setting = f"{record['data']}\n{record['images']:,} images\n{record['network']}"
-        values.setdefault((setting, block, record["rate"], name), []).append(record["f1"])
-    grids: dict[str, dict[str, dict[tuple[float, str], float]]] = {}
-    for (setting, block, rate, column), members in values.items():
-        grids.setdefault(setting, {}).setdefault(block, {})[rate, column] = statistics.fmean(members)
-    return grids
-
-
-def _columns(grids: dict[str, dict[str, dict]]) -> dict[str, list[str]]:
-    """Every block's columns over all data sets, in order: losses as HS lists them, numbers by size."""
-    columns: dict[str, dict[str, None]] = {}
-    for blocks in grids.values():
-        for name, block in blocks.items():
-            columns.setdefault(name, {}).update((column, None) for _, column in block)
+        rows.append((setting, record["rate"], block, name, record["f1"]))
+    frame = pd.DataFrame(rows, columns=["setting", "rate", "block", "name", "f1"])
+    scores = frame.pivot_table("f1", ["setting", "rate"], ["block", "name"], sort=False)
+    blocks = ["baselines", *(f"{name}, γ" for name in BLURRY.values()), "PZ, c"]
     losses = list(HS_LABELS.values())
-    found = {"baselines": sorted(columns.pop("baselines", {}), key=losses.index)}
-    for name in (*(f"{one}, γ" for one in BLURRY.values()), "PZ, c"):
-        found[name] = sorted(columns.get(name, {}), key=float)
-    return {name: own for name, own in found.items() if own}
+
+    def place(column: tuple[str, str]) -> tuple[int, float]:
+        block, name = column
+        return blocks.index(block), losses.index(name) if block == "baselines" else float(name)
+
+    return scores[sorted(scores.columns, key=place)]
 
 
 def delay_curves(records: list[dict]):
     """HS Fig. 11: F1 against the delay of Piecewise-zero; a panel per data set and rate, a line per c."""
-    return _curves(
-        records,
-        panel=lambda record: rf"{record['data']}, $\eta={record['rate']:g}$",
-        line=lambda record: f"c = {record['loss_c']:g}",
-        points=lambda record: [(record["delay"], record["f1"])],
-        axes_labels={"xlabel": "delay d (epochs of cross entropy)", "ylabel": "F1"},
-    )
+    points = [
+        (rf"{row['data']}, $\eta={row['rate']:g}$", f"c = {row['loss_c']:g}", row["delay"], row["f1"])
+        for row in records
+    ]
+    return _curves(points, "delay d (epochs of cross entropy)", "F1")
 
 
 def learning_curves(records: list[dict]):
     """CV Fig. 4: test accuracy after each epoch at constant learning rates; a panel per loss and rate."""
-    return _curves(
-        records,
-        panel=lambda record: rf"{label('CV', record)}, $\eta={record['rate']:g}$",
-        line=lambda record: rf"learning rate {record['recipe_lr']:g}",
-        points=lambda record: list(enumerate(record["test_accuracy_curve"], start=1)),
-        axes_labels={"xlabel": "epoch", "ylabel": "test accuracy"},
-    )
+    points = [
+        (rf"{label('CV', row)}, $\eta={row['rate']:g}$", f"learning rate {row['recipe_lr']:g}", epoch, y)
+        for row in records
+        for epoch, y in enumerate(row["test_accuracy_curve"], start=1)
+    ]
+    return _curves(points, "epoch", "test accuracy")
 
 
-def _curves(records: list[dict], panel: Callable, line: Callable, points: Callable, axes_labels: dict):
-    """Mean over the seeds, and the range between the lowest and the highest, of y against x in each panel."""
-    values: dict[str, dict[str, dict[float, list[float]]]] = {}
-    for record in records:
-        own = values.setdefault(panel(record), {}).setdefault(line(record), {})
-        for x, y in points(record):
-            own.setdefault(x, []).append(y)
-    names = list(dict.fromkeys(name for lines in values.values() for name in lines))
-    columns = min(len(values), 4)
-    fig, axes = panels(-(-len(values) // columns), columns, 3.0, 2.5, sharex=True, sharey=True)
-    for ax, (title, lines) in zip(axes.flat, values.items(), strict=False):
-        for name, own in lines.items():
-            x = sorted(own)
+def _curves(points: list[tuple[str, str, float, float]], xlabel: str, ylabel: str):
+    """Mean over the seeds, and the range between the lowest and the highest; a point is panel, line, x, y."""
+    frame = pd.DataFrame(points, columns=["panel", "line", "x", "y"])
+    titles, names = frame["panel"].unique(), list(frame["line"].unique())
+    columns = min(len(titles), 4)
+    fig, axes = panels(-(-len(titles) // columns), columns, 3.0, 2.5, sharex=True, sharey=True)
+    for ax, title in zip(axes.flat, titles, strict=False):
+        for name, own in frame[frame["panel"] == title].groupby("line", sort=False):
+            y = own.groupby("x")["y"].agg(["mean", "min", "max"])
             style = line_style(names.index(name))
-            ax.plot(x, [statistics.fmean(own[at]) for at in x], label=name, **style)
-            low, high = [min(own[at]) for at in x], [max(own[at]) for at in x]
-            ax.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)
-        ax.set(title=title, **axes_labels)
-    for ax in axes.flat[len(values) :]:
+            ax.plot(y.index, y["mean"], label=name, **style)
+            ax.fill_between(y.index, y["min"], y["max"], color=style["color"], alpha=0.15, linewidth=0)
+        ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    for ax in axes.flat[len(titles) :]:
         ax.axis("off")
     legend_below(fig, axes, min(4, len(names)))
+    return fig
+
+
+def growth(rows: list[dict]):
+    """What results/growth.jsonl says of cost. Rows: seconds, peak memory. Columns: by images, a line per number
+    of classes; by losses to try, a line for each way to train their networks."""
+    frame = pd.DataFrame(rows)
+    fig, axes = panels(2, 2, width=3.9, height=2.8)
+    fewest = frame["samples"].min()
+    plain = frame[(frame["way"] == "one by one") & (frame["grid"] == 1)]
+    few = frame[(frame["samples"] == fewest) & (frame["classes"] == 10)]
+
+    def draw(ax, own: pd.DataFrame, x: str, y: str, position: int, name: str) -> None:
+        own = own.sort_values(x)
+        ax.plot(own[x], own[y], marker="o", markersize=4, label=name, **line_style(position))
+
+    for n, (classes, own) in enumerate(plain.groupby("classes")):
+        draw(axes[0, 0], own, "samples", "seconds_training", 2 * n, f"training, {classes} classes")
+        draw(axes[1, 0], own, "samples", "peak_mib", 2 * n, f"training, {classes} classes")
+        name = f"confident learning, {classes} classes"
+        draw(axes[0, 0], own, "samples", "seconds_detection", 2 * n + 1, name)
+    for n, way in enumerate(frame["way"].unique()):
+        own = few[few["way"] == way]
+        draw(axes[0, 1], own, "grid", "seconds_training", n, way)
+        draw(axes[1, 1], own, "grid", "peak_mib", n, way)
+    for (by_images, by_losses), words in zip(axes, ("seconds", "peak memory (MiB)"), strict=True):
+        by_images.set(xlabel="images", ylabel=words)
+        by_losses.set(xlabel="losses to try", title=f"{fewest:,} images, 10 classes")
+    for ax in axes.flat:
+        ax.set(xlim=(0, None), ylim=(0, None))
+        ax.legend(frameon=False, fontsize=7)
     return fig

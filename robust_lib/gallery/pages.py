@@ -2,11 +2,16 @@
 
 import json
 import re
-import statistics
 from pathlib import Path
 
+import matplotlib.pyplot as plt
+import pandas as pd
+
 from robust_lib import data, records, sweeps
-from robust_lib.gallery import artefacts, comparison, orderings
+from robust_lib.figures import rendered
+from robust_lib.gallery import artefacts, comparison, drawings, orderings
+from robust_lib.losses import table
+from robust_lib.papers import ERRATA
 from robust_lib.sweeps import growth
 
 HEADER = """# Gallery
@@ -89,20 +94,16 @@ def detectors_page(results: Path | None = None) -> str:
     done = [row for row in rows if row["status"] == "done"]
     if not done:
         return "# Every loss with every detector\n\nNothing is recorded yet.\n"
-    found_by = ("cl", "aum", "mean_loss")
     by_cl = [row for row in done if row["detector"] == "cl"]
     lacking = sum("estimated_rate" not in row for row in by_cl)
     words = LACKING.format(lacking=lacking, all=len(by_cl)) if lacking else ""
     parts = [DETECTORS.format(**done[0] | {"provenance": _provenance(done), "lacking": words})]
-    for name in dict.fromkeys(row["data"] for row in done):
-        cells: dict[str, dict[str, list[float]]] = {}
-        for row in done:
-            if row["data"] == name:
-                cells.setdefault(row["label"], {}).setdefault(row["detector"], []).append(row["f1"])
-        lines = [
-            (label, *(_mean_and_spread(by.get(who, [])) for who in found_by)) for label, by in cells.items()
-        ]
-        parts += [f"## {data.SETS[name].title}\n", comparison.markdown([("loss", *found_by), *lines])]
+    found_by = ("cl", "aum", "mean_loss")
+    for name, own in pd.DataFrame(done).groupby("data", sort=False):
+        f1 = own.groupby(["label", "detector"], sort=False)["f1"].agg(_mean_and_spread)
+        scores = f1.unstack(fill_value="").reindex(columns=found_by, fill_value="")
+        lines = [("loss", *found_by), *scores.itertuples(name=None)]
+        parts += [f"## {data.SETS[name].title}\n", comparison.markdown(lines)]
     return "\n".join(parts)
 
 
@@ -127,11 +128,9 @@ def _cost_stem(device: str) -> str:
     return "cost-" + re.sub(r"\W+", "-", device.lower()).strip("-")
 
 
-def _mean_and_spread(scores: list[float]) -> str:
-    if not scores:
-        return ""
-    spread = statistics.stdev(scores) if len(scores) > 1 else None
-    return f"{comparison.number(statistics.mean(scores), spread, 3)} ({len(scores)})"
+def _mean_and_spread(scores: pd.Series) -> str:
+    spread = scores.std() if len(scores) > 1 else None
+    return f"{comparison.number(scores.mean(), spread, 3)} ({len(scores)})"
 
 
 def states_table(folder: Path, results: Path | None = None) -> str:
@@ -149,8 +148,6 @@ def draw(folder: Path, results: Path | None = None) -> None:
 
     What lay there before is removed, so that no figure outlives its records.
     """
-    from robust_lib.gallery import cost as drawings
-
     papers = folder / "papers"
     papers.mkdir(parents=True, exist_ok=True)
     for old in papers.iterdir():
@@ -162,10 +159,6 @@ def draw(folder: Path, results: Path | None = None) -> None:
 
 
 def _save(fig, folder: Path, stem: str) -> None:
-    import matplotlib.pyplot as plt
-
-    from robust_lib.figures import rendered
-
     for kind in ("png", "svg"):
         (folder / f"{stem}.{kind}").write_bytes(rendered(fig, kind))
     plt.close(fig)
@@ -252,29 +245,23 @@ def _left_out(shown: int, recorded: int) -> str:
 def _row_sizes(artefact, drawn: list[dict]) -> str:
     if artefact.name != "HS Fig. 8":
         return ""
-    rows: dict[tuple, set[str]] = {}
-    for row in drawn:
-        rows.setdefault((row["data"], row["images"], row["network"], row["rate"]), set()).add(row["label"])
-    sizes = sorted({len(row) for row in rows.values()})
+    rows = pd.DataFrame(drawn).groupby(["data", "images", "network", "rate"])
+    sizes = sorted(set(rows["label"].nunique()))
     return f" The best of a row is the best of {' or '.join(map(str, sizes))}."
 
 
 def _listed(rows: list[dict]) -> str:
     """One line for each setting with its mean F1."""
-    scores: dict[tuple, list[float]] = {}
-    for row in rows:
-        title, images = data.SETS[row["data"]].title, f"{row['images']:,} images"
-        what = (title, images, f"η = {row['rate']:g}", row["label"])
-        scores.setdefault(what, []).append(row["f1"])
-    lines = [f"- {', '.join(what)}: F1 {_mean_and_spread(f1)}" for what, f1 in scores.items()]
-    return "\n".join(lines) + "\n"
+    settings = pd.DataFrame(rows).groupby(["data", "images", "rate", "label"], sort=False)["f1"]
+    return "".join(
+        f"- {data.SETS[name].title}, {images:,} images, η = {rate:g}, {label}: F1 {_mean_and_spread(f1)}\n"
+        for (name, images, rate, label), f1 in settings
+    )
 
 
 def _alt(ours: list[comparison.Cell]) -> str:
     """What the dots of these cells show, in words."""
-    from robust_lib.gallery.drawings import METRICS
-
-    metrics = ", ".join(dict.fromkeys(PLAIN.get(c.metric) or METRICS[c.metric] for c in ours))
+    metrics = ", ".join(dict.fromkeys(PLAIN.get(c.metric) or drawings.METRICS[c.metric] for c in ours))
     sets = ", ".join(dict.fromkeys(data.SETS[cell.data].title for cell in ours))
     losses = len({cell.loss for cell in ours})
     squares = ", the paper's numbers as squares" * any(cell.paper is not None for cell in ours)
@@ -286,8 +273,6 @@ def _alt(ours: list[comparison.Cell]) -> str:
 
 def _picture(artefact, scale: str, function: str, drawn: list, rows: list, papers: Path, alt: str) -> str:
     """Draws PNG, SVG and sidecar; returns the picture in Markdown."""
-    from robust_lib.gallery import drawings as drawings
-
     stem = artefact.slug + ("-small" if scale == "small" else "")
     _save(getattr(drawings, function)(drawn), papers, stem)
     about = {"alt": alt, "scale": scale, "trials": len(rows)}
@@ -309,16 +294,12 @@ ERRATA_HEADINGS = {
 
 def losses_page() -> str:
     """The table of the registry's losses."""
-    from robust_lib.losses import table
-
     return f"# Every loss\n\nMade from `robust_lib/losses/zoo.py`. {NOTATION}\n\n{table.markdown()}"
 
 
 def errata_page() -> str:
     """The errata, each run: what is printed, what is right, whether the check confirmed it; then what is
     criticised though nothing printed is wrong."""
-    from robust_lib.papers import ERRATA
-
     parts = [
         "# Errata of the papers\n",
         f"Made from `robust_lib/papers/errata.py`; the tests run every check. {NOTATION}\n",

@@ -3,8 +3,7 @@
 import pytest
 
 from robust_lib import records, sweeps
-from robust_lib.gallery import cost as drawings
-from robust_lib.gallery import pages
+from robust_lib.gallery import drawings, pages
 from robust_lib.sweeps import growth
 
 SMALL = [growth.Point(3000), growth.Point(200, classes=20, grid=2)]
