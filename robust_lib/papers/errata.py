@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from scipy.optimize import brentq
 from torch import Tensor
 
 from robust_lib import losses
@@ -55,14 +56,6 @@ def _scores(samples: int, classes: int, scale: float = 1.0) -> Tensor:
 # --- A Curriculum View of Robust Loss Functions -------------------------------------------------------
 
 
-def _printed_weight(function):
-    """-(dl/dp) p (1 - p) of a printed function l(p)."""
-    import sympy
-
-    p = ops.symbol_p()
-    return sympy.simplify(-sympy.diff(function, p) * p * (1 - p))
-
-
 @_erratum(
     "cv-1",
     "Table 6; also Table 7 (NCE's primary loss) and A.4 (SCE)",
@@ -78,7 +71,7 @@ def _swapped_functions() -> dict:
     printed = {"AUL": p * (1 - p) * (a - p) ** (q - 1), "AGCE": p * (1 - p) * (a + p) ** (q - 1)}
 
     def same(function: str, weight: str) -> bool:
-        return sympy.simplify(_printed_weight(functions[function]) - printed[weight]) == 0
+        return sympy.powsimp(-functions[function].diff(p) * p * (1 - p) / printed[weight]) == 1
 
     own = [same(name, name) for name in printed]
     crossed = [same("AUL", "AGCE"), same("AGCE", "AUL")]
@@ -144,9 +137,8 @@ def _nce_bound() -> dict:
             share = (norm > printed).double().mean()
             found[f"share violated, K={classes}, {kind} class given"] = float(share)
             safe &= bool((norm <= correct * (1 + 1e-6)).all())
-        norm, printed, correct = nce_gradient_norms(
-            *weights.logits_at(torch.linspace(-5, 14, 2001).double(), classes)
-        )
+        equal = weights.logits_at(torch.linspace(-5, 14, 2001).double(), classes)
+        norm, printed, correct = nce_gradient_norms(*equal)
         found[f"worst ratio to Eq. 3, others equal, K={classes}"] = float((norm / printed).max())
         found[f"largest ratio to the correct bound, K={classes}"] = float((norm / correct).max())
     worst = min(value for name, value in found.items() if "worst" in name)
@@ -214,38 +206,24 @@ def _shift_exponent() -> dict:
 def _expected_margins() -> dict:
     quoted = {row.data: row.mean for row in reported.table("CV Table 9") if row.metric == "expected_margin"}
     printed = {10: quoted["cifar10"], 100: quoted["cifar100"]}
+    others = {classes: _scores(40_000, classes - 1) for classes in printed}  # E[s_y] = 0 is taken out
+
+    def simulated(classes: int, sigma: float) -> float:
+        return -float((sigma * others[classes]).logsumexp(1).mean())
+
     found, far = {}, True
     for classes, size in printed.items():
-        mean, error = _simulated_margin(classes, 1.0)
+        mean, error = simulated(classes, 1.0), float(others[classes].logsumexp(1).std()) / 200
         found[f"Eq. 4, K={classes}"] = weights.expected_margin(classes)
         found[f"simulated, K={classes}"], found[f"standard error, K={classes}"] = mean, error
         far &= mean < -math.log(classes - 1) and abs(mean + size) > 5 * error
-    # σ by halving: for each K the one that gives the printed size, by Eq. 4 and by simulation.
-    for way, margin in {"Eq. 4": weights.expected_margin, "simulated": _mean_margin}.items():
-        sigma = _sigma_of(margin, 100, printed[100])
+    # The σ that gives the printed size for K = 100; the margin falls with σ there.
+    for way, margin in {"Eq. 4": weights.expected_margin, "simulated": simulated}.items():
+        sigma = brentq(lambda sigma, margin=margin: margin(100, sigma) + printed[100], 0, 1.5, xtol=1e-6)
         found[f"σ for {printed[100]} at K=100, {way}"] = sigma
         found[f"K=10 at that σ, {way}"] = margin(10, sigma)
         far &= abs(margin(10, sigma) + printed[10]) > 0.05
     return {"confirmed": far, **found}
-
-
-def _simulated_margin(classes: int, sigma: float) -> tuple[float, float]:
-    """E[Δ_y] = -E[log Σ_{k≠y} exp s_k] for scores N(0, σ²), E[s_y] = 0 taken out, and its standard error."""
-    others = _scores(40_000, classes - 1, sigma).logsumexp(1)
-    return -float(others.mean()), float(others.std()) / 200
-
-
-def _mean_margin(classes: int, sigma: float) -> float:
-    return _simulated_margin(classes, sigma)[0]
-
-
-def _sigma_of(margin: Callable[[int, float], float], classes: int, size: float) -> float:
-    """The σ in [0, 1.5] at which margin(classes, σ) = -size; the margin falls with σ there."""
-    low, high = 0.0, 1.5
-    for _ in range(30):
-        middle = (low + high) / 2
-        low, high = (middle, high) if margin(classes, middle) > -size else (low, middle)
-    return middle
 
 
 @_erratum(
@@ -316,10 +294,6 @@ def _gamma_rises_first() -> dict:
     }
 
 
-def _parameters(artefact: str) -> dict[str, float]:
-    return {f"{row.loss} {row.metric}": row.mean for row in reported.table(artefact)}
-
-
 @_erratum(
     "cv-12",
     "Fig. 8's caption",
@@ -329,7 +303,7 @@ def _parameters(artefact: str) -> dict[str, float]:
 def _caption_of_fig_8() -> dict:
     shown = ("AUL a", "AGCE a", "GCE q")
     table_8, table_12 = (
-        {name: value for name, value in _parameters(artefact).items() if name in shown}
+        {name: row.mean for row in reported.table(artefact) if (name := f"{row.loss} {row.metric}") in shown}
         for artefact in ("CV Table 8", "CV Table 12")
     )
     return {"confirmed": table_8 != table_12, "Table 8": table_8, "Table 12": table_12}
@@ -371,9 +345,8 @@ def _equal_gradients_only() -> dict:
 )
 def _entropy_under_the_regulariser() -> dict:
     p = _scores(4000, 10, 2).softmax(1)
-    surprise = p * (
-        p.log() - (p * p.log()).sum(1, keepdim=True)
-    )  # minus the entropy's gradient by the scores
+    # Minus the entropy's gradient by the scores.
+    surprise = p * (p.log() - (p * p.log()).sum(1, keepdim=True))
     share = {}
     for name, prior in (("uniform", torch.ones(10)), ("skewed", torch.tensor([9.0] + 9 * [1.0]))):
         change = -(surprise * (p - prior.double() / prior.sum())).sum(1)

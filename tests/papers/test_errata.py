@@ -55,12 +55,7 @@ def test_the_numbers_of_single_errata(evidence):
     assert evidence["cv-9"]["printed value at p=1, a=6 q=1.5"] == pytest.approx(-7.68, abs=1e-3)
     assert [*evidence["hs-2"].values()][1:] == [0.1365, 0.0265, -0.0105, -0.0341]
     assert evidence["hs-3"]["relative"] == pytest.approx(0.183, abs=1e-3)
-    assert evidence["hs-5"] == {
-        "confirmed": True,
-        "cells": 32,
-        "gap below σ": 8,
-        "behind the best baseline": 2,
-    }
+    assert [*evidence["hs-5"].values()] == [True, 32, 8, 2]  # cells, gaps below σ, behind the best baseline
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10, 50])
@@ -128,7 +123,9 @@ def test_cv_7_needs_more_than_a_sign(monkeypatch):
         assert ERRATA["cv-7"].check()["confirmed"] is False
 
 
-def test_the_page_lists_criticisms_apart():
+def test_the_page_lists_criticisms_apart(monkeypatch, evidence):
+    for key, erratum in ERRATA.items():  # each check runs once for all tests here
+        monkeypatch.setitem(ERRATA, key, replace(erratum, check=lambda key=key: evidence[key]))
     errors, criticisms = pages.errata_page().split("## Criticisms")
     assert [f"| {key} |" in criticisms for key in ("hs-4", "hs-5")] == [True, True]
     assert [f"| {key} |" in errors for key in ("hs-4", "hs-5")] == [False, False]
