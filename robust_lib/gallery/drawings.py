@@ -157,8 +157,8 @@ def _curves(points: list[tuple[str, str, float, float]], xlabel: str, ylabel: st
 
 
 def growth(rows: list[dict]):
-    """What results/growth.jsonl says of cost. Rows: seconds, peak memory. Columns: by images, a line per number
-    of classes; by losses to try, a line for each way to train their networks."""
+    """What results/growth.jsonl says of cost. Rows: seconds, peak memory. Columns: by images, a line for
+    each number of classes; by losses to try, a line for each way to train their networks."""
     frame = pd.DataFrame(rows)
     fig, axes = panels(2, 2, width=3.9, height=2.8)
     fewest = frame["samples"].min()

@@ -5,8 +5,9 @@ table(...)                                             as Markdown
 """
 
 import itertools
-import statistics
 from dataclasses import dataclass
+
+import pandas as pd
 
 from robust_lib.gallery.comparison import Cell, label, markdown
 from robust_lib.papers import Reported
@@ -60,7 +61,7 @@ def orderings(found: list[Cell]) -> list[Ordering]:
     for cell in found:
         if cell.ours and cell.beside:
             places.setdefault((cell.data, cell.noise, cell.rate, cell.metric), []).append(cell)
-    told = []
+    verdicts = []
     for place, members in places.items():
         for pair in itertools.combinations(members, 2):
             a, b = sorted(pair, key=lambda cell: -cell.beside.mean)
@@ -68,8 +69,8 @@ def orderings(found: list[Cell]) -> list[Ordering]:
             if seeds and _apart(a.beside, b.beside):
                 verdict = _verdict([a.ours.values[seed] - b.ours.values[seed] for seed in seeds])
                 beside = (a.beside.data, a.beside.noise)
-                told.append(Ordering(*place, beside, a.loss, b.loss, len(seeds), verdict))
-    return told
+                verdicts.append(Ordering(*place, beside, a.loss, b.loss, len(seeds), verdict))
+    return verdicts
 
 
 def _verdict(differences: list[float]) -> str:
@@ -83,10 +84,10 @@ def _apart(one: Reported, other: Reported) -> bool:
     return gap > max(one.spread or 0, other.spread or 0)
 
 
-def table(told: list[Ordering]) -> str:
+def table(verdicts: list[Ordering]) -> str:
     """Markdown: a row for each data set, noise and metric; how many pairs hold, and which do not."""
     rows: dict[tuple, dict[str, list[str]]] = {}
-    for one in told:
+    for one in verdicts:
         beside = ", ".join(word for word in one.beside if word not in (one.data, one.noise))
         rate = "" if one.rate is None else f"{one.rate:g}"
         row = rows.setdefault((one.data, one.noise, rate, beside, one.metric), {v: [] for v in VERDICTS})
@@ -99,9 +100,9 @@ def table(told: list[Ordering]) -> str:
     return markdown(lines)
 
 
-def rule(told: list[Ordering]) -> str:
+def rule(verdicts: list[Ordering]) -> str:
     """RULE, for the fewest seeds behind a verdict: with n of them chance gives 2/2^n."""
-    seeds = min(one.seeds for one in told)
+    seeds = min(one.seeds for one in verdicts)
     return RULE.format(seeds=seeds, chance=2 * 0.5**seeds)
 
 
@@ -122,17 +123,16 @@ def ratios_table(found: list[Cell], metric: str) -> str:
 def falls_table(records: list[dict]) -> str:
     """Markdown for CV Fig. 4: of each loss, noise and learning rate the best and the last test accuracy, how
     many seeds fall (see FALLS), what CV says of it, and the verdict over the seeds."""
-    groups: dict[tuple, list[list[float]]] = {}
-    for record in records:
-        key = (label("CV", record), record["rate"], record["recipe_lr"])
-        groups.setdefault(key, []).append(record["test_accuracy_curve"])
+    runs = [(label("CV", row), row["rate"], row["recipe_lr"], row["test_accuracy_curve"]) for row in records]
+    frame = pd.DataFrame(runs, columns=["loss", "rate", "lr", "curve"])
+    frame["best"], frame["last"] = frame["curve"].map(max), frame["curve"].str[-1]
     lines = [("loss", "η", "learning rate", "best accuracy", "last", "falls in", "CV says", "verdict")]
-    for (loss, rate, lr), curves in sorted(groups.items()):
-        tried = sorted(each[2] for each in groups if each[:2] == (loss, rate))
-        expected = loss != "CE" or lr not in (tried[0], tried[-1])
-        falls = [max(curve) - curve[-1] > FALL for curve in curves]
-        best, last = (statistics.fmean(part) for part in (map(max, curves), (curve[-1] for curve in curves)))
-        verdict = _verdict([1.0 if fell == expected else -1.0 for fell in falls])
-        numbers = (f"{rate:g}", f"{lr:g}", f"{best:.3f}", f"{last:.3f}", f"{sum(falls)} of {len(falls)}")
-        lines.append((loss, *numbers, "falls" if expected else "does not fall", verdict))
+    for (loss, rate), tried in frame.groupby(["loss", "rate"]):
+        for lr, seeds in tried.groupby("lr"):
+            expected = loss != "CE" or lr not in (tried["lr"].min(), tried["lr"].max())
+            falls = seeds["best"] - seeds["last"] > FALL
+            verdict = _verdict([1.0 if fell == expected else -1.0 for fell in falls])
+            best, last = seeds["best"].mean(), seeds["last"].mean()
+            numbers = (f"{rate:g}", f"{lr:g}", f"{best:.3f}", f"{last:.3f}", f"{falls.sum()} of {len(falls)}")
+            lines.append((loss, *numbers, "falls" if expected else "does not fall", verdict))
     return markdown(lines)

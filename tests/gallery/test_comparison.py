@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from robust_lib import sweeps
+from robust_lib import gallery, sweeps
 from robust_lib.__main__ import main
-from robust_lib.gallery import artefacts, comparison, pages
-from robust_lib.gallery import drawings as drawings
-from robust_lib.gallery.artefacts import ARTEFACTS, State, state
-from robust_lib.gallery.comparison import cells, coverage, table
+from robust_lib.gallery import artefacts, comparison, drawings, pages
+from robust_lib.gallery.artefacts import ARTEFACTS, State, recorded, state
+from robust_lib.gallery.comparison import cells, table
 
 ROOT = Path(__file__).parents[2]
 SCORES = {
@@ -33,14 +32,9 @@ SCORES = {
 def made(trial, **scores):
     """A record as trials.run writes it, with made-up scores."""
     images = {"mini": 5000, "full": 60000}[trial.size]
-    told = {"images": images, "label": f"{trial.loss}{trial.params}"}
-    head = {"key": trial.key, "status": "done"} | trial.flat() | told
-    return (
-        head
-        | SCORES
-        | scores
-        | {"device": "H200", "date": "2026-11-20", "commit": "c0ffee", "torch": "2.15.0"}
-    )
+    head = {"key": trial.key, "status": "done", "images": images, "label": f"{trial.loss}{trial.params}"}
+    ran = {"device": "H200", "date": "2026-11-20", "commit": "c0ffee", "torch": "2.15.0"}
+    return head | trial.flat() | SCORES | scores | ran
 
 
 def write(folder, name, records, scale="paper"):
@@ -72,10 +66,10 @@ def cell(found, **wanted):
 def test_the_sweeps_fill_every_cell_of_their_artefact_in_the_papers_setting(artefact, tmp_path):
     for name in comparison.SOURCES[artefact].sweeps:
         write(tmp_path, name, [made(trial) for trial in trials(name)])
-    found = coverage(artefact, folder=tmp_path)
-    assert (found.numbers, found.seeds, found.differs) == (len(table_of(artefact)), 1, ())
-    assert found.numbers == found.all_numbers
-    assert found.complete is (artefact == "HS Fig. 6")  # the paper names its number of trials everywhere else
+    complete, words = recorded(artefact, "paper", tmp_path)
+    numbers = len(table_of(artefact))
+    assert re.fullmatch(rf"{numbers} of {numbers} numbers, at least 1( of \d+)? seeds?\.", words)
+    assert complete is (artefact == "HS Fig. 6")  # the paper names its number of trials everywhere else
 
 
 def test_every_sweep_of_a_paper_is_beside_an_artefact():
@@ -257,12 +251,13 @@ def test_unknown_artefacts_and_scales_are_named():
 def test_differences_from_the_papers_setting_are_said(change, sentences):
     trial = trials("hs-table1-cifar100", loss="ce", rate=0.1)[0]
     record = made(replace(trial, **change))
-    source = comparison.SOURCES["HS Table 1"]
-    assert comparison.differences(record, source) + comparison.changes(record) == sentences
+    assert comparison.differences(record, comparison.SOURCES["HS Table 1"]) == sentences
 
 
 def test_the_penalty_of_anl_is_part_of_its_loss():
-    assert comparison.changes(made(trials("hs-table1-mnist", loss="anl_ce", rate=0.1)[0])) == ()
+    record = made(trials("hs-table1-mnist", loss="anl_ce", rate=0.1)[0])
+    assert record["recipe_l1"] == 1e-6
+    assert comparison.differences(record, comparison.SOURCES["HS Table 1"]) == ()
 
 
 def test_the_papers_setting_goes_before_a_better_score_elsewhere(tmp_path):
@@ -296,31 +291,22 @@ def test_the_list_has_every_numbered_figure_and_table():
 def test_with_nothing_there_nothing_is_claimed(tmp_path):
     (tmp_path / "figures").mkdir()
     words = {name: word(name, tmp_path) for name in ARTEFACTS}
-    given = {name for name, artefact in ARTEFACTS.items() if artefact.kind == "given"}
-    assert given == {"CV Table 12"}
+    assert words.pop("CV Table 12") == "taken over"
     for name, found in words.items():
-        if name not in given:
-            assert found == ("cannot be had here" if ARTEFACTS[name].cannot else "not yet"), name
+        assert found == ("cannot be had here" if ARTEFACTS[name].cannot else "not yet"), name
     assert words["SY Table 4"] == words["HS Table 5"] == words["CV Table 4"] == "cannot be had here"
 
 
 def test_figures_count_by_their_names(tmp_path):
-    for stem in (
-        "06-hs-fig3-gradients",
-        "11-hs-fig11-delays",
-        "01-hs-fig2",
-        "10-hs-table1-quick",
-        "01-cv-fig2-x",
-    ):
+    chapters = ("06-hs-fig3-gradients", "11-hs-fig11-delays", "01-hs-fig2", "10-hs-table1-quick")
+    for stem in (*chapters, "01-cv-fig2-x"):
         sidecar(tmp_path / "figures", stem)
     found = {name: word(name, tmp_path) for name in ARTEFACTS}
     assert found["HS Fig. 3"] == found["HS Fig. 11"] == "reduced"
     assert found["HS Table 1"] == found["HS Table 2"] == "reduced"
     assert found["HS Fig. 1"] == found["CV Table 10"] == "not yet"  # fig11 is not fig1, table1 not table10
-    assert (found["HS Fig. 2"], found["CV Fig. 2"]) == (
-        "paper scale",
-        "reduced",
-    )  # its margins are not a network's
+    assert found["HS Fig. 2"] == "paper scale"
+    assert found["CV Fig. 2"] == "reduced"  # its margins are not a network's
     three = state(ARTEFACTS["HS Fig. 3"], tmp_path / "figures", tmp_path / "results")
     expected = "Chapter's figure: quick profile, seed 0."
     assert three == State("reduced", expected, ("06-hs-fig3-gradients.png",))
@@ -332,9 +318,8 @@ def test_states_grow_with_the_records(tmp_path):
     write(results, "hs-table6", [made(t) for t in trials("hs-table6", "small", seeds=2)], "small")
     small = state(ARTEFACTS["HS Table 6"], tmp_path / "figures", results)
     assert small.word == "reduced"
-    assert re.match(
-        r"Small version: \d+ numbers, at least 2 seeds. Not the paper's data; network", small.detail
-    )
+    words = r"Small version: \d+ numbers, at least 2 seeds. Not the paper's data; network"
+    assert re.match(words, small.detail)
     every = [made(t) for t in trials("hs-table6", seeds=3)]
     write(results, "hs-table6", every[:-1])
     part = state(ARTEFACTS["HS Table 6"], tmp_path / "figures", results)
@@ -397,8 +382,7 @@ def test_hs_table_1_has_112_numbers_and_one_of_bl_needs_both_gradients(tmp_path)
     other = [replace(one[0], params={"gamma": 0.3, "stop_gradient": False})]
     for records, had in ((one, 0), (one + other, 1)):
         write(tmp_path, "hs-table1-mnist", [made(t) for t in records])
-        found = coverage("HS Table 1", folder=tmp_path)
-        assert (found.numbers, found.all_numbers) == (had, 16 * 7)
+        assert recorded("HS Table 1", "paper", tmp_path)[1].startswith(f"{had} of {16 * 7} numbers")
     assert "1 of 112 numbers" in (ROOT / "figures/README.md").read_text()
 
 
@@ -454,10 +438,8 @@ def test_records_from_a_changed_tree_are_counted_on_the_page(tmp_path):
 def test_the_committed_pages_count_what_the_files_say():
     lines = (ROOT / "results/small/hs-table6.jsonl").read_text().splitlines()
     changed = sum(json.loads(line)["modified"] for line in lines)
-    assert (
-        f" {changed} of {len(lines)} from a changed tree"
-        in (ROOT / "figures/papers/hs-table6.md").read_text()
-    )
+    page = (ROOT / "figures/papers/hs-table6.md").read_text()
+    assert f" {changed} of {len(lines)} from a changed tree" in page
     assert "1 of 1 from a changed tree" in (ROOT / "figures/papers/hs-table1.md").read_text()
 
 
@@ -479,14 +461,13 @@ def test_a_map_needs_two_values_of_a_parameter(tmp_path):
 def test_the_command_draws_before_it_writes(monkeypatch):
     called = []
     for name in ("draw", "write"):
-        monkeypatch.setattr(pages, name, lambda folder, name=name: called.append((name, folder)))
+        monkeypatch.setattr(gallery, name, lambda folder, name=name: called.append((name, folder)))
     assert CliRunner().invoke(main, ["figures"]).exit_code == 0
     assert called == [("draw", ROOT / "figures"), ("write", ROOT / "figures")]
 
 
 def test_the_committed_gallery_lists_every_artefact_and_overstates_none():
-    order = ["paper scale", "taken over", "in part", "reduced", "not yet", "cannot be had here"]
-    assert list(artefacts.WORDS) == order
+    order = artefacts.WORDS
     page = (ROOT / "figures/README.md").read_text()
     rows = re.findall(r"^\| ((?:HS|CV|SY) (?:Fig\.|Table) \d+) \| [^|]+ \| ([^|]+) \|", page, re.M)
     assert [name for name, _ in rows] == list(ARTEFACTS)
@@ -498,11 +479,8 @@ def test_dots_are_ours_and_squares_the_papers(tmp_path):
     write(tmp_path, "hs-table6", [made(t, f1=0.5) for t in trials("hs-table6", seeds=2)])
     fig = drawings.dots(cells("HS Table 6", folder=tmp_path))
     assert len(fig.axes) == 4
-    points = {
-        (line.get_marker(), float(line.get_xdata()[0]))
-        for line in fig.axes[0].lines
-        if line.get_marker() in "os"
-    }
+    drawn = [line for line in fig.axes[0].lines if line.get_marker() in "os"]
+    points = {(line.get_marker(), float(line.get_xdata()[0])) for line in drawn}
     assert points == {("o", 0.5), ("s", 0.7452), ("s", 0.7591), ("s", 0.8817)}
     assert [text.get_text() for text in fig.legends[0].get_texts()] == ["the paper", "ours"]
 
@@ -517,8 +495,8 @@ def test_heat_maps_show_means_and_leave_gaps():
     some = [t for t in trials("hs-fig8", seeds=2, data="mnist") if wanted(t)]
     records = [made(t, f1=0.6 + 0.2 * t.seed) for t in some]
     baselines = {(0.1, "CE"), (0.1, "GCE"), (0.4, "GCE")}
-    (grid,) = drawings.grid_scores(records).values()
-    assert grid["baselines"] == dict.fromkeys(baselines, pytest.approx(0.7))
+    grid = drawings.grid_scores(records)["baselines"].droplevel("setting")
+    assert grid.stack().dropna().to_dict() == dict.fromkeys(baselines, pytest.approx(0.7))
     fig = drawings.heat_maps(records[::-1])  # the order is HS's, not the records'
     titles = ["baselines", "BL, true gradient, γ", "BL, stopped gradient, γ", "PZ, c"]
     assert [ax.get_title() for ax in fig.axes] == titles
@@ -527,7 +505,8 @@ def test_heat_maps_show_means_and_leave_gaps():
     ticks = [[t.get_text() for t in fig.axes[n].get_xticklabels()] for n in (0, 3)]
     assert ticks == [["CE", "GCE"], ["0.005", "0.01", "0.1"]]
     fewer = [record | {"images": 2000} for record in records]
-    assert len(drawings.grid_scores(records + fewer)) == 2, "settings are not averaged over"
+    settings = drawings.grid_scores(records + fewer).index.unique("setting")
+    assert len(settings) == 2, "settings are not averaged over"
 
 
 def test_curves_are_means_over_seeds():
