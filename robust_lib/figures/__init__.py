@@ -4,6 +4,7 @@ import io
 
 import matplotlib
 import matplotlib.pyplot as plt
+import numpy as np
 import seaborn as sns
 
 CLEAN, NOISY = "#0072B2", "#D55E00"  # blue and vermilion of Okabe & Ito: told apart by every kind of eye
@@ -21,16 +22,39 @@ def panels(rows: int, columns: int, width: float = 3.4, height: float = 2.7, **o
     return fig, axes
 
 
+def panel_row(groups: dict, width: float, height: float, ylabel: str = "", **options):
+    """A panel for each group, side by side under its title: the figure, and its pairs of axes and group."""
+    fig, axes = panels(1, len(groups), width, height, **options)
+    for ax, title in zip(axes[0], groups, strict=True):
+        ax.set_title(title)
+    axes[0, 0].set_ylabel(ylabel)
+    return fig, list(zip(axes[0], groups.values(), strict=True))
+
+
+def draw_lines(ax, lines: dict, first: int = 0, **options) -> None:
+    """{label: (x, y)} as lines, no two of one colour or dash; `first`: whose look the first line has."""
+    for position, (label, (x, y)) in enumerate(lines.items(), first):
+        ax.plot(x, y, label=label, **line_style(position) | options)
+
+
 def line_style(position: int) -> dict:
     """Colour and dash of the n-th line, so that no two lines differ by colour alone."""
     return {"color": COLOURS[position % len(COLOURS)], "linestyle": DASHES[position % len(DASHES)]}
 
 
-def legend_below(fig, axes, columns: int | None = None) -> None:
-    """One entry for each label that occurs in any panel, in so many columns (default: one row)."""
-    handles = {text: h for ax in axes.flat for h, text in zip(*ax.get_legend_handles_labels(), strict=True)}
+def legend_below(fig, axes=None, columns: int | None = None, **options) -> None:
+    """One entry for each label that occurs in the axes (default: the first panel's), in so many columns
+    (default: one row)."""
+    axes = fig.axes[:1] if axes is None else list(np.ravel(axes))
+    handles = {text: h for ax in axes for h, text in zip(*ax.get_legend_handles_labels(), strict=True)}
     columns = len(handles) if columns is None else columns
-    fig.legend(handles.values(), handles, loc="outside lower center", ncols=columns, frameon=False)
+    fig.legend(handles.values(), handles, loc="outside lower center", ncols=columns, frameon=False, **options)
+
+
+def side_legend(fig) -> None:
+    """One entry for each label of the first panel, to the right of all."""
+    entries = fig.axes[0].get_legend_handles_labels()
+    fig.legend(*entries, loc="outside right center", frameon=False, fontsize=8)
 
 
 def rendered(fig, kind: str) -> bytes:

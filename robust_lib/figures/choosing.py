@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from robust_lib.figures import COLOURS, NOISY, legend_below, line_style, panels
+from robust_lib.figures import COLOURS, NOISY, draw_lines, legend_below, panels, side_legend
 
 MARKERS = "osD^vP"
 
@@ -44,15 +44,14 @@ def luck(spread: float, seeds: tuple[int, ...] = (1, 2, 5, 20), most: int = 20):
     fig, axes = panels(1, 1, width=5.8, height=2.9)
     counts = np.arange(1, most + 1)
     best = np.array([expected_best(int(count)) for count in counts])
-    for position, n in enumerate(seeds):
-        label = f"{n} seed{'s' * (n > 1)} a setting"
-        axes[0, 0].plot(counts, spread / np.sqrt(n) * best, label=label, **line_style(position))
+    names = {n: f"{n} seed{'s' * (n > 1)} a setting" for n in seeds}
+    draw_lines(axes[0, 0], {name: (counts, spread / np.sqrt(n) * best) for n, name in names.items()})
     axes[0, 0].set(
         xlabel="settings tried", ylabel="mean gain by luck (score)", title=f"spread over seeds {spread:.3f}"
     )
     axes[0, 0].set_ylim(bottom=0)
     axes[0, 0].locator_params(axis="x", integer=True)
-    fig.legend(loc="outside right center", frameon=False, fontsize=8)
+    side_legend(fig)
     return fig
 
 

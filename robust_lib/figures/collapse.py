@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from robust_lib.figures import CLEAN, COLOURS, NOISY, line_style, panels
+from robust_lib.figures import CLEAN, COLOURS, NOISY, draw_lines, legend_below, panel_row, panels, side_legend
 
 # A letter beside each colour, so that no two outcomes differ by colour alone.
 OUTCOMES = {
@@ -23,10 +23,10 @@ def starts(loss, margins: dict, edge: float, reach: float = 9.0):
     edge: the probability below which the weight is negative; that side is hatched, and the title says which
     share of the samples lies there.
     """
-    fig, axes = panels(1, len(margins), width=3.4 if len(margins) > 1 else 5.0, height=2.8, sharey=True)
+    fig, members = panel_row(margins, 3.4 if len(margins) > 1 else 5.0, 2.8, "weight", sharey=True)
     grid = torch.linspace(-reach, reach / 3, 601, dtype=torch.float64)
     border = math.log(edge) - math.log1p(-edge) if 0 < edge < 1 else -math.inf
-    for ax, (title, samples) in zip(axes[0], margins.items(), strict=True):
+    for ax, samples in members:
         heights, edges = torch.histogram(samples.double().cpu(), 80, range=(-reach, reach / 3))
         tallest = heights.max().clamp_min(1)
         ax.stairs(0.9 * heights / tallest, edges, fill=True, color="0.8", label="fresh samples (scaled)")
@@ -37,10 +37,9 @@ def starts(loss, margins: dict, edge: float, reach: float = 9.0):
             ax.axvspan(-reach, border, **style)
             ax.axvline(border, color=NOISY, linestyle="--", linewidth=1.2, label=r"$p_y=e^{-1/\gamma}$")
         pushed = float((loss.weight_at(samples.double()) < 0).double().mean())
-        ax.set(title=f"{title}: {pushed:.0%} pushed away", xlabel=r"soft margin $\Delta_y$ (score units)")
-    axes[0, 0].set_ylabel("weight")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+        title = f"{ax.get_title()}: {pushed:.0%} pushed away"
+        ax.set(title=title, xlabel=r"soft margin $\Delta_y$ (score units)")
+    legend_below(fig, columns=3)
     return fig
 
 
@@ -50,10 +49,9 @@ def scans(lines: dict, ylabel: str):
     ax = axes[0, 0]
     ax.axvline(1, color="0.4", linewidth=1.0)
     ax.text(1, 1.04, r"$\gamma=1/\ln K$", ha="center", va="bottom", fontsize=8)
-    for position, (label, (x, y)) in enumerate(lines.items()):
-        ax.plot(x, y, marker=".", label=label, **line_style(position))
+    draw_lines(ax, lines, marker=".")
     ax.set(xlabel=r"$\gamma\,\ln K$ (no unit)", ylabel=ylabel, ylim=(-0.03, 1.03))
-    fig.legend(loc="outside right center", frameon=False, fontsize=8)
+    side_legend(fig)
     return fig
 
 
@@ -130,5 +128,5 @@ def gaps(groups: dict, special: float):
     ax.minorticks_off()
     ax.set_xlabel(r"best $\gamma$, as reported (points of one $\gamma$ are set side by side)")
     ax.set_ylabel(f"Blurry − GCE (score; linear within ±{LINEAR:g},\nlogarithmic beyond)")
-    fig.legend(loc="outside right center", frameon=False, fontsize=8)
+    side_legend(fig)
     return fig

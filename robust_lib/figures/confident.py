@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from robust_lib.figures import NOISY, line_style, panels
+from robust_lib.figures import NOISY, draw_lines, line_style, panel_row, panels
 
 # Scores by their names in metrics.detection_scores, in the order of their lines.
 MEASURES = {
@@ -19,19 +19,17 @@ def reliability(curves: dict[str, dict[str, tuple[np.ndarray, np.ndarray, np.nda
 
     Empty bins are left out; a point's area grows with its images.
     """
-    fig, axes = panels(1, len(curves), width=3.6, height=3.3, sharey=True)
-    for ax, (title, lines) in zip(axes[0], curves.items(), strict=True):
+    ylabel = "share of images for which the guess is right"
+    fig, members = panel_row(curves, 3.6, 3.3, ylabel, sharey=True)
+    for ax, lines in members:
         ax.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
         for position, (label, (confidence, share, images)) in enumerate(lines.items()):
-            held = images > 0
-            style = line_style(position + 1)
-            ax.plot(confidence[held], share[held], label=label, **style)
-            ax.scatter(
-                confidence[held], share[held], s=2 + 80 * images[held] / images.sum(), c=style["color"]
-            )
-        ax.set(title=title, xlabel="confidence: largest probability", xlim=(0, 1.02), ylim=(0, 1.02))
+            filled, style = images > 0, line_style(position + 1)
+            x, y, sizes = confidence[filled], share[filled], 2 + 80 * images[filled] / images.sum()
+            ax.plot(x, y, label=label, **style)
+            ax.scatter(x, y, s=sizes, c=style["color"])
+        ax.set(xlabel="confidence: largest probability", xlim=(0, 1.02), ylim=(0, 1.02))
         ax.legend(fontsize=7, loc="upper left")
-    axes[0, 0].set_ylabel("share of images for which the guess is right")
     return fig
 
 
@@ -45,9 +43,8 @@ def along_temperature(temperatures, lines: dict[str, dict[str, list[float]]], ma
             ax.annotate(f" {name}", end, fontsize=7, va="center", color=style["color"])
         for name, at in marks.items():
             ax.axvline(at, color="0.6", linewidth=0.8)
-            ax.annotate(
-                name, (at, 0.02), xycoords=("data", "axes fraction"), rotation=90, fontsize=7, ha="right"
-            )
+            style = {"rotation": 90, "fontsize": 7, "ha": "right"}
+            ax.annotate(name, (at, 0.02), xycoords=("data", "axes fraction"), **style)
         ax.set(xlabel="temperature", ylabel=label)
     return fig
 
@@ -75,8 +72,8 @@ def cuts(scores: dict):
     scores: {panel: frame of MEASURES and flagged, a row for each n}. Marks: the best F1 and the best balanced
     accuracy; a thin line at the rate of wrong labels, where precision and recall are equal.
     """
-    fig, axes = panels(1, len(scores), width=3.9, height=3.2, sharey=True)
-    for ax, (title, frame) in zip(axes[0], scores.items(), strict=True):
+    fig, members = panel_row(scores, 3.9, 3.2, "score", sharey=True)
+    for ax, frame in members:
         rate = frame["flagged"][(frame["precision"] <= frame["recall"]).idxmax()]
         ax.axvline(rate, color="0.6", linewidth=0.8)
         for position, (measure, label) in enumerate(MEASURES.items()):
@@ -85,9 +82,8 @@ def cuts(scores: dict):
             if measure in ("f1", "balanced_accuracy"):
                 at = (frame["flagged"][top], frame[measure][top])
                 ax.plot(*at, MARKS[measure], color=style["color"], markersize=7)
-        ax.set(title=title, xlabel="share of the images that is flagged", xlim=(0, 0.75), ylim=(0, 1.02))
-    axes[0, 0].set_ylabel("score")
-    axes[0, 0].legend(fontsize=7)
+        ax.set(xlabel="share of the images that is flagged", xlim=(0, 0.75), ylim=(0, 1.02))
+    members[0][0].legend(fontsize=7)
     return fig
 
 
@@ -108,8 +104,7 @@ def precision_recall(rate: float, rankings: dict, points: dict, least: float = 0
     for values, style in equal:
         levels = np.arange(0.5, 1, 0.03)
         ax.clabel(ax.contour(recall, precision, values, levels, linewidths=0.6, **style), fontsize=6)
-    for position, (label, (x, y)) in enumerate(rankings.items()):
-        ax.plot(x, y, label=label, **line_style(position))
+    draw_lines(ax, rankings)
     for marker, (label, (x, y)) in zip("osD^vP*X", points.items(), strict=False):
         ax.plot(x, y, marker, markersize=8, label=label, markeredgecolor="white", color="black")
     ax.set(xlabel="recall", ylabel="precision", xlim=(least, 1), ylim=(least, 1))

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from robust_lib.figures import CLEAN, NOISY, line_style, panels
+from robust_lib.figures import CLEAN, NOISY, draw_lines, legend_below, panel_row, panels, side_legend
 
 
 def margin_histograms(runs: dict, flipped: torch.Tensor, epochs: list[int]):
@@ -32,10 +32,10 @@ def margin_histograms(runs: dict, flipped: torch.Tensor, epochs: list[int]):
                 ax.set_ylabel(f"epoch {epoch}")
         axes[0, column].set_title(f"{title}\ntest acc. {accuracy:.0%}", fontsize=8)
         axes[-1, column].set_xlabel(r"$\Delta_y$")
-    handles = [axes[0, 0].plot([], [], color=c, linewidth=6, alpha=0.6)[0] for c in (CLEAN, NOISY)]
-    handles.append(axes[0, 0].plot([], [], color="black", linewidth=0.9)[0])
-    labels = ["clean samples", "flipped samples", r"$w(\Delta_y)$, largest size 1"]
-    fig.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    for name, colour in (("clean samples", CLEAN), ("flipped samples", NOISY)):
+        axes[0, 0].plot([], [], color=colour, linewidth=6, alpha=0.6, label=name)
+    axes[0, 0].plot([], [], color="black", linewidth=0.9, label=r"$w(\Delta_y)$, largest size 1")
+    legend_below(fig)
     return fig
 
 
@@ -46,8 +46,8 @@ def epoch_boxes(runs: dict, flipped: torch.Tensor, ylabel: str, symlog: bool = F
     last value within 1.5 box lengths, outliers are not drawn. symlog: an axis linear within ±1 and
     logarithmic beyond, for gradients.
     """
-    fig, axes = panels(1, len(runs), width=2.5, height=2.6, sharex=True, sharey=True)
-    for ax, (title, values) in zip(axes[0], runs.items(), strict=True):
+    fig, members = panel_row(runs, 2.5, 2.6, ylabel, sharex=True, sharey=True)
+    for ax, values in members:
         for side, mask, colour in ((-0.2, ~flipped, CLEAN), (0.2, flipped, NOISY)):
             boxes = ax.boxplot(
                 values[:, mask].T.numpy(), positions=np.arange(1, len(values) + 1) + side, widths=0.35,
@@ -59,25 +59,19 @@ def epoch_boxes(runs: dict, flipped: torch.Tensor, ylabel: str, symlog: bool = F
         ax.axhline(0, color="0.6", linewidth=0.5)
         if symlog:
             ax.set_yscale("symlog", linthresh=1)
-        ax.set_title(title, fontsize=9)
+        ax.set_title(ax.get_title(), fontsize=9)
         ax.set_xlabel("epoch")
-    axes[0, 0].set_ylabel(ylabel)
-    _legend(fig, axes[0, 0])
+    for name, colour in (("clean samples", CLEAN), ("flipped samples", NOISY)):
+        ax.plot([], [], color=colour, linewidth=6, alpha=0.7, label=name)
+    legend_below(fig, ax)
     return fig
-
-
-def _legend(fig, ax) -> None:
-    handles = [ax.plot([], [], color=colour, linewidth=6, alpha=0.7)[0] for colour in (CLEAN, NOISY)]
-    labels = ["clean samples", "flipped samples"]
-    fig.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
 
 
 def learning_curves(runs: dict, ylabel: str = "accuracy on clean test images"):
     """One line a run: {label: values per epoch}."""
     fig, axes = panels(1, 1, width=5.2, height=3.2)
-    for position, (label, values) in enumerate(runs.items()):
-        epochs = range(1, len(values) + 1)
-        axes[0, 0].plot(epochs, values, label=label, marker=".", **line_style(position))
+    lines = {label: (range(1, len(values) + 1), values) for label, values in runs.items()}
+    draw_lines(axes[0, 0], lines, marker=".")
     axes[0, 0].set(xlabel="epoch", ylabel=ylabel)
-    fig.legend(loc="outside right center", frameon=False, fontsize=8)
+    side_legend(fig)
     return fig

@@ -3,13 +3,13 @@
 import numpy as np
 import seaborn as sns
 
-from robust_lib.figures import line_style, panels
+from robust_lib.figures import draw_lines, legend_below, line_style, panel_row, panels
 
 
 def noise_matrices(matrices: dict, classes):
     """Transition matrices (K, K) side by side, in per cent, diagonals left white, on one colour scale."""
-    fig, axes = panels(1, len(matrices), width=4.4, height=3.9)
     shown = {title: 100 * np.asarray(matrix) for title, matrix in matrices.items()}
+    fig, axes = panels(1, len(shown), width=4.4, height=3.9)
     diagonal = np.eye(len(classes), dtype=bool)
     top = max(table[~diagonal].max() for table in shown.values())
     for ax, (title, table) in zip(axes[0], shown.items(), strict=True):
@@ -63,19 +63,17 @@ def found_curves(places: dict[str, dict[str, list[int]]]):
 
     places: {title: {detector: sorted places of the known errors, 0 for the first}}.
     """
-    fig, axes = panels(1, len(places), width=4.2, height=3.2)
-    for ax, (title, by_detector) in zip(axes[0], places.items(), strict=True):
+    fig, members = panel_row(places, 4.2, 3.2)
+    for ax, by_detector in members:
         for n, (who, at) in enumerate(by_detector.items()):
             x = np.concatenate([[1], np.sort(at) + 1, [10_000]])
             y = np.concatenate([[0], np.arange(1, len(at) + 1), [len(at)]])
             ax.step(x, y, where="post", label=who, **line_style(n))
         looked = np.geomspace(1, 10_000, 200)
         ax.plot(looked, len(at) * looked / 10_000, color="0.6", linewidth=1, label="by chance")
-        ax.set(xscale="log", xlabel="test images looked at", ylabel="known errors among them", title=title)
+        ax.set(xscale="log", xlabel="test images looked at", ylabel="known errors among them")
         ax.set(ylim=(0, 1.05 * len(at)), xlim=(1, 10_000))
-    fig.legend(
-        *ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8
-    )
+    legend_below(fig, ax, 3, fontsize=8)
     return fig
 
 
@@ -84,12 +82,9 @@ def crowd_by_place(crowd: dict[str, dict[str, list[float]]]):
     labels = {"entropy": "entropy of people's labels (nats)", "agree": "people who chose the label (%)"}
     fig, axes = panels(1, 2, width=3.9, height=3.0)
     for ax, (key, label) in zip(axes[0], labels.items(), strict=True):
-        for n, (who, values) in enumerate(crowd.items()):
-            centre = 100 * (np.arange(len(values[key])) + 0.5) / len(values[key])
-            scale = 100 if key == "agree" else 1
-            ax.plot(centre, scale * np.array(values[key]), label=who, **line_style(n))
+        scale = 100 if key == "agree" else 1
+        curves = {who: scale * np.array(values[key]) for who, values in crowd.items()}
+        draw_lines(ax, {who: (100 * (np.arange(len(y)) + 0.5) / len(y), y) for who, y in curves.items()})
         ax.set(xlabel="place in the ranking (%), suspicious first", ylabel=label)
-    fig.legend(
-        *ax.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=8
-    )
+    legend_below(fig, ax, 4, fontsize=8)
     return fig

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from robust_lib.figures import CLEAN, NOISY, line_style, panels
+from robust_lib.figures import CLEAN, NOISY, draw_lines, legend_below, line_style, panel_row
 
 THRESHOLD = "#000000"  # threshold samples: drawn as an outline, so that no colour is needed
 LOOK = {
@@ -18,17 +18,16 @@ def by_epoch(panels_of: dict, ylabel: str):
 
     Lines are medians, bands the quartiles.
     """
-    fig, axes = panels(1, len(panels_of), width=3.4, height=2.8, sharey=True)
-    for ax, (title, groups) in zip(axes[0], panels_of.items(), strict=True):
+    fig, members = panel_row(panels_of, 3.4, 2.8, ylabel, sharey=True)
+    for ax, groups in members:
         for group, values in groups.items():
             low, middle, high = np.percentile(values, [25, 50, 75], axis=1)
             epochs = np.arange(1, len(middle) + 1)
             ax.fill_between(epochs, low, high, color=LOOK[group]["color"], alpha=0.15, linewidth=0)
             ax.plot(epochs, middle, label=NAMES[group], linewidth=1.8, **LOOK[group])
         ax.axhline(0, color="0.6", linewidth=0.5)
-        ax.set(title=title, xlabel="epoch")
-    axes[0, 0].set_ylabel(ylabel)
-    _legend(fig, axes[0, 0])
+        ax.set_xlabel("epoch")
+    legend_below(fig)
     return fig
 
 
@@ -41,8 +40,8 @@ def distributions(panels_of: dict, thresholds: dict | None = None):
     """
     everything = np.concatenate([values for groups in panels_of.values() for values in groups.values()])
     edges = np.linspace(*np.percentile(everything, [0.1, 99.9]), 81)
-    fig, axes = panels(1, len(panels_of), width=3.4, height=2.8, sharex=True)
-    for ax, (title, groups) in zip(axes[0], panels_of.items(), strict=True):
+    fig, members = panel_row(panels_of, 3.4, 2.8, "density", sharex=True)
+    for ax, groups in members:
         for group, values in groups.items():
             bins = edges if len(values) > 200 else edges[::4]  # a few dozen samples make no fine histogram
             heights, _ = np.histogram(np.clip(values, bins[0], bins[-1]), bins, density=True)
@@ -51,24 +50,23 @@ def distributions(panels_of: dict, thresholds: dict | None = None):
                 ax.stairs(heights, bins, fill=True, color=LOOK[group]["color"], alpha=0.3)
             ax.axvline(float(np.mean(values)), linewidth=0.9, **LOOK[group])
         if thresholds:
-            ax.axvline(thresholds[title], color="0.35", linewidth=2.2)
-        ax.set(title=title, xlabel="area under the margin (logits)", yticks=[])
-    axes[0, 0].set_ylabel("density")
-    _legend(fig, axes[0, 0], thresholds is not None)
+            ax.axvline(thresholds[ax.get_title()], color="0.35", linewidth=2.2)
+        ax.set(xlabel="area under the margin (logits)", yticks=[])
+    if thresholds:
+        members[0][0].plot([], [], color="0.35", linewidth=2.2, label="threshold")
+    legend_below(fig)
     return fig
 
 
 def over_percentile(panels_of: dict, percentiles, marked: float = 99):
     """Scores against the percentile: {title: {label: values like percentiles}}; a thin line at `marked`."""
-    fig, axes = panels(1, len(panels_of), width=3.2, height=2.8, sharex=True, sharey=True)
-    for ax, (title, curves) in zip(axes[0], panels_of.items(), strict=True):
-        for position, (label, values) in enumerate(curves.items()):
-            ax.plot(percentiles, values, label=label, **line_style(position))
+    fig, members = panel_row(panels_of, 3.2, 2.8, "score", sharex=True, sharey=True)
+    for ax, curves in members:
+        draw_lines(ax, {label: (percentiles, values) for label, values in curves.items()})
         ax.axvline(marked, color="0.6", linewidth=0.8)
-        ax.set(title=title, xlabel="percentile of the threshold samples")
+        ax.set_xlabel("percentile of the threshold samples")
         ax.grid(axis="y", linewidth=0.4)
-    axes[0, 0].set_ylabel("score")
-    _legend(fig, axes[0, 0])
+    legend_below(fig)
     return fig
 
 
@@ -78,8 +76,8 @@ def over_rate(panels_of: dict, ylabel: str):
     Lines join the means. A tuple is drawn as mean and bar, a list as its mean with a dot for every seed.
     A panel without curves says that nothing is recorded.
     """
-    fig, axes = panels(1, len(panels_of), width=3.4, height=2.9, sharex=True)
-    for ax, (title, curves) in zip(axes[0], panels_of.items(), strict=True):
+    fig, members = panel_row(panels_of, 3.4, 2.9, ylabel, sharex=True)
+    for ax, curves in members:
         for position, (label, cells) in enumerate(curves.items()):
             style = line_style(position)
             means = {rate: v[0] if isinstance(v, tuple) else np.mean(v) for rate, v in sorted(cells.items())}
@@ -92,10 +90,9 @@ def over_rate(panels_of: dict, ylabel: str):
         if not curves:
             ax.text(0.5, 0.5, "nothing recorded", transform=ax.transAxes, ha="center")
         rates = sorted({rate for cells in curves.values() for rate in cells})
-        ax.set(title=title, xlabel="noise rate η", xticks=rates)
+        ax.set(xlabel="noise rate η", xticks=rates)
         ax.grid(axis="y", linewidth=0.4)
-    axes[0, 0].set_ylabel(ylabel)
-    _legend(fig, axes[0, 0])
+    legend_below(fig)
     return fig
 
 
@@ -107,8 +104,8 @@ def by_detector(panels_of: dict, xlabel: str):
     markers = "osD^v"
     rows = list(next(iter(panels_of.values())))
     detectors = list(dict.fromkeys(d for cells in panels_of.values() for row in cells.values() for d in row))
-    fig, axes = panels(1, len(panels_of), width=4.4, height=0.42 * len(rows) + 1.2, sharey=True)
-    for ax, (title, cells) in zip(axes[0], panels_of.items(), strict=True):
+    fig, members = panel_row(panels_of, 4.4, 0.42 * len(rows) + 1.2, sharey=True)
+    for ax, cells in members:
         for position, detector in enumerate(detectors):
             colour = line_style(position)["color"]
             shift = 0.24 * (position - (len(detectors) - 1) / 2)
@@ -119,17 +116,9 @@ def by_detector(panels_of: dict, xlabel: str):
                 [np.mean(values) for values in found.values()], [n + shift for n in found],
                 markers[position], color=colour, fillstyle="none", markersize=6, linestyle="", label=detector,
             )  # fmt: skip
-        ax.set(title=title, xlabel=xlabel, yticks=range(len(rows)))
+        ax.set(xlabel=xlabel, yticks=range(len(rows)))
         ax.set_yticklabels(rows)
         ax.grid(axis="x", linewidth=0.4)
-    axes[0, 0].invert_yaxis()
-    _legend(fig, axes[0, 0])
+    ax.invert_yaxis()
+    legend_below(fig)
     return fig
-
-
-def _legend(fig, ax, threshold: bool = False) -> None:
-    handles, labels = ax.get_legend_handles_labels()
-    if threshold:
-        handles.append(ax.plot([], [], color="0.35", linewidth=2.2)[0])
-        labels.append("threshold")
-    fig.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from robust_lib.figures import CLEAN, NOISY, line_style, panels
+from robust_lib.figures import CLEAN, DASHES, NOISY, draw_lines, legend_below, panel_row, panels, side_legend
 
 FAMILIES = {"baseline": ("s", "#E69F00"), "Blurry": ("o", CLEAN), "Piecewise-zero": ("^", "#009E73")}
 
@@ -14,13 +14,10 @@ def yield_curves(rankings: dict[str, np.ndarray], wrong: np.ndarray, reach: int)
     """
     fig, axes = panels(1, 1, width=5.4, height=3.4)
     looked = np.arange(reach + 1)
-    for position, (name, ranking) in enumerate(rankings.items()):
-        found = np.concatenate([[0], wrong[ranking[:reach]].cumsum()])
-        axes[0, 0].plot(looked, found, label=name, **line_style(position))
-    for name, found in (
-        ("perfect", np.minimum(looked, wrong.sum())),
-        ("by chance", looked * wrong.mean()),
-    ):
+    hits = {name: wrong[ranking[:reach]].cumsum() for name, ranking in rankings.items()}
+    draw_lines(axes[0, 0], {name: (looked, np.append(0, found)) for name, found in hits.items()})
+    limits = {"perfect": np.minimum(looked, wrong.sum()), "by chance": looked * wrong.mean()}
+    for name, found in limits.items():
         axes[0, 0].plot(looked, found, color="0.6", linestyle=":", linewidth=1)
         axes[0, 0].annotate(name, (reach, found[-1]), fontsize=8, color="0.4", ha="right", va="bottom")
     axes[0, 0].set(xlabel="labels looked at", ylabel="wrong labels found")
@@ -34,21 +31,22 @@ def loss_ladders(columns: dict[str, dict[str, tuple[str, float]]], xlabel: str):
     columns: {title: {loss: (family, score)}}, families as in FAMILIES. Dashed: the best baseline. Dots, not
     HS's bars: the axis does not begin at 0.
     """
-    fig, axes = panels(1, len(columns), width=3.6, height=3.4, sharey=True)
-    for ax, (title, scores) in zip(axes[0], columns.items(), strict=True):
+    fig, members = panel_row(columns, 3.6, 3.4, sharey=True)
+    for ax, scores in members:
         for row, (family, score) in enumerate(scores.values()):
             marker, colour = FAMILIES[family]
             ax.plot(score, row, marker, color=colour, markersize=6)
         best = max(score for family, score in scores.values() if family == "baseline")
         ax.axvline(best, color=NOISY, linestyle="--", linewidth=1)
-        ax.set(title=title, xlabel=xlabel, yticks=range(len(scores)))
+        ax.set(xlabel=xlabel, yticks=range(len(scores)))
         ax.set_yticklabels(scores)
         ax.grid(axis="x", linewidth=0.4)
-    axes[0, 0].invert_yaxis()
+    ax.invert_yaxis()
     used = {family for scores in columns.values() for family, _ in scores.values()}
-    kinds = [(name, *look) for name, look in FAMILIES.items() if name in used]
-    handles = [axes[0, 0].plot([], [], marker, color=colour)[0] for _, marker, colour in kinds]
-    fig.legend(handles, [name for name, *_ in kinds], loc="outside lower center", ncols=3, frameon=False)
+    for name, (marker, colour) in FAMILIES.items():
+        if name in used:
+            members[0][0].plot([], [], marker, color=colour, label=name)
+    legend_below(fig, columns=3)
     return fig
 
 
@@ -58,10 +56,10 @@ def one_way_errors(rates: list[float], wrong: dict[str, list[float]], right: dic
     fig, axes = panels(1, 1, width=5.6, height=3.2)
     ax = axes[0, 0]
     for position, loss in enumerate(wrong):
-        look = {"linestyle": line_style(position)["linestyle"], "marker": "osD^"[position % 4]}
+        look = {"linestyle": DASHES[position], "marker": "osD^"[position % 4]}
         ax.plot(rates, wrong[loss], color=NOISY, label=f"wrong labels, {loss}", **look)
         ax.plot(rates, right[loss], color=CLEAN, fillstyle="none", label=f"right labels, {loss}", **look)
     ax.axvline(0.5, color="0.6", linewidth=0.6)
     ax.set(xlabel="share of the class with the same wrong label", ylabel="share flagged", ylim=(-0.03, 1.03))
-    fig.legend(loc="outside right center", fontsize=8, frameon=False)
+    side_legend(fig)
     return fig

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from robust_lib import losses
-from robust_lib.figures import COLOURS, DASHES, line_style, panels
+from robust_lib.figures import COLOURS, draw_lines, legend_below, line_style, panel_row, panels, side_legend
 from robust_lib.losses import weights
 
 LEVELS = (0.01, 0.1, 0.25, 0.5, 0.75, 0.95)  # noise ratios at which the regions are cut
@@ -16,20 +16,16 @@ def risk_scatter(risks: dict, slopes: dict[float, float]):
     slopes: {rate: the theorem's slope}. Each panel gets the theorem's line through its first classifier, so
     that the other points lie on it only if the theorem holds.
     """
-    fig, axes = panels(1, len(risks), width=3.2, height=3.0)
-    for ax, (title, (clean, by_rate)) in zip(axes[0], risks.items(), strict=True):
+    fig, members = panel_row(risks, 3.2, 3.0, "risk on noisy labels")
+    for ax, (clean, by_rate) in members:
         ends = torch.stack([clean.min(), clean.max()])
         for position, (rate, noisy) in enumerate(by_rate.items()):
             style = line_style(position + 1)
-            marker = "osD^v"[position % 5]
-            ax.plot(
-                clean, noisy, marker, markersize=3, alpha=0.6, color=style["color"], label=f"η = {rate:g}"
-            )
+            dots = {"color": style["color"], "markersize": 3, "alpha": 0.6, "label": f"η = {rate:g}"}
+            ax.plot(clean, noisy, "osD^v"[position % 5], **dots)
             ax.plot(ends, noisy[0] + slopes[rate] * (ends - clean[0]), linewidth=0.9, **style)
-        ax.set(title=title, xlabel="risk on true labels")
-    axes[0, 0].set_ylabel("risk on noisy labels")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+        ax.set_xlabel("risk on true labels")
+    legend_below(fig)
     return fig
 
 
@@ -39,19 +35,19 @@ def certainty(groups: dict, ratio: float):
     groups: {panel title: {line label: loss of p_y}}; a second label is r̃ = ratio times as frequent as the
     true one. Every curve is scaled to run from 0 to 1; a dot marks its minimum.
     """
-    fig, axes = panels(1, len(groups), width=3.8 if len(groups) > 1 else 5.0, height=3.0, sharey=True)
+    width, ylabel = 3.8 if len(groups) > 1 else 5.0, f"expected loss, scaled (r̃ = {ratio:g})"
+    fig, members = panel_row(groups, width, 3.0, ylabel, sharey=True)
     p = torch.linspace(0.001, 0.999, 999, dtype=torch.float64)
     delta = torch.logit(p)
-    for ax, (title, group) in zip(axes[0], groups.items(), strict=True):
+    for ax, group in members:
         for position, (label, loss) in enumerate(group.items()):
             risk = loss.at(delta) + ratio * loss.at(-delta)
             scaled = (risk - risk.min()) / (risk.max() - risk.min())
             ax.plot(p, scaled, label=label, **line_style(position))
             lowest = int(scaled.argmin())
             ax.plot(p[lowest], 0, "o", color=COLOURS[position % len(COLOURS)], clip_on=False)
-        ax.set(title=title, xlabel="probability p given to the true label", ylim=(0, 1))
+        ax.set(xlabel="probability p given to the true label", ylim=(0, 1))
         ax.legend(fontsize=7, frameon=False)
-    axes[0, 0].set_ylabel(f"expected loss, scaled (r̃ = {ratio:g})")
     return fig
 
 
@@ -86,47 +82,41 @@ def asymmetry_regions(marks: dict[str, list[tuple[float, float]]], size: int = 3
 
 def _ael_ratio(ax):
     a = np.linspace(0.1, 6, 60)
-    ax.plot(
-        a, [weights.asymmetry_ratio(losses.ael(a=x), 100) for x in a], label="brute force", **line_style(1)
-    )
-    ax.plot(a, np.exp(-1 / a), label=r"$e^{-1/a}$", **line_style(2))
+    ratio = [weights.asymmetry_ratio(losses.ael(a=x), 100) for x in a]
+    draw_lines(ax, {"brute force": (a, ratio), r"$e^{-1/a}$": (a, np.exp(-1 / a))}, first=1)
     ax.set(title="AEL", xlabel="a", ylabel="largest noise ratio r̃", ylim=(0, 1))
     ax.legend(fontsize=7, frameon=False)
 
 
 def decomposition(chosen: dict, classes: int = 3, reach: float = 4.0):
     """A loss and its two parts against the labelled class's score, the other scores 0; one panel a loss."""
-    fig, axes = panels(1, len(chosen), width=3.1, height=2.9)
+    fig, members = panel_row(chosen, 3.1, 2.9, "loss (its own units)")
     score = torch.linspace(-reach, reach, 201, dtype=torch.float64)
     rows = torch.zeros(len(score), classes, dtype=torch.float64)
     rows[:, 0] = score
-    for ax, (title, loss) in zip(axes[0], chosen.items(), strict=True):
+    for ax, loss in members:
         table = loss.table(rows)
         rest = table.mean(1)
-        lines = {"loss": table[:, 0], "symmetric part": table[:, 0] - rest, "class-insensitive part": rest}
-        for position, (label, values) in enumerate(lines.items()):
-            ax.plot(score, values, label=label, **line_style(position))
+        parts = {"loss": table[:, 0], "symmetric part": table[:, 0] - rest, "class-insensitive part": rest}
+        draw_lines(ax, {label: (score, values) for label, values in parts.items()})
         ax.axhline(0, color="0.6", linewidth=0.6)
-        ax.set(title=title, xlabel="score of the labelled class")
-    axes[0, 0].set_ylabel("loss (its own units)")
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+        ax.set_xlabel("score of the labelled class")
+    legend_below(fig)
     return fig
 
 
 def between(families: dict, classes: int = 10, reach: float = 8.0):
     """Losses against the labelled class's lead over the others (all equal): {title: {line label: loss}}."""
-    fig, axes = panels(1, len(families), width=4.2, height=3.2)
+    fig, members = panel_row(families, 4.2, 3.2, "loss")
     lead = torch.linspace(-reach, reach, 401, dtype=torch.float64)
     rows = torch.zeros(len(lead), classes, dtype=torch.float64)
     rows[:, 0] = lead
     labels = torch.zeros(len(lead), dtype=torch.int64)
-    for ax, (title, family) in zip(axes[0], families.items(), strict=True):
-        for position, (label, loss) in enumerate(family.items()):
-            ax.plot(lead, loss(rows, labels, reduction="none"), label=label, **line_style(position))
+    for ax, family in members:
+        draw_lines(ax, {name: (lead, loss(rows, labels, reduction="none")) for name, loss in family.items()})
         ax.axhline(0, color="0.6", linewidth=0.6)
-        ax.set(title=title, xlabel="lead of the labelled score over the others (equal)")
+        ax.set_xlabel("lead of the labelled score over the others (equal)")
         ax.legend(fontsize=7, frameon=False)
-    axes[0, 0].set_ylabel("loss")
     return fig
 
 
@@ -135,22 +125,15 @@ def smoothness(groups: dict):
 
     Markers are measured, lines of the same colour are bounds.
     """
-    fig, axes = panels(1, len(groups), width=3.6, height=3.0, sharey=True)
-    for ax, (title, (parameter, grid, lines)) in zip(axes[0], groups.items(), strict=True):
+    fig, members = panel_row(groups, 3.6, 3.0, "smoothness β", sharey=True)
+    for ax, (parameter, grid, lines) in members:
         for position, (label, (measured, bound)) in enumerate(lines.items()):
             style = line_style(position + 1)
             ax.plot(grid, bound, label=f"{label}, bound", linewidth=1.2, **style)
-            ax.plot(
-                grid,
-                measured,
-                "osD"[position],
-                color=style["color"],
-                markersize=4,
-                label=f"{label}, measured",
-            )
-        ax.set(title=title, xlabel=parameter, ylim=(0, None))
+            dots = {"color": style["color"], "markersize": 4, "label": f"{label}, measured"}
+            ax.plot(grid, measured, "osD"[position], **dots)
+        ax.set(xlabel=parameter, ylim=(0, None))
         ax.legend(fontsize=7, frameon=False)
-    axes[0, 0].set_ylabel("smoothness β")
     return fig
 
 
@@ -183,22 +166,19 @@ def training_paths(runs: dict[str, dict], every: int):
             ax.plot(steps, run[key], label=label, linewidth=width, **line_style(position))
         ax.set(title=title, xlabel="gradient steps", ylim=(0, 1))
     axes[0, 0].set_ylabel("on clean test digits")
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
+    side_legend(fig)
     return fig
 
 
 def accuracy_by_rate(groups: dict, limit: float):
     """Accuracy against noise rate: {panel title: {label: {rate: accuracy}}}; limit: the theorem's (K-1)/K."""
-    fig, axes = panels(1, len(groups), width=4.0, height=3.0, sharey=True)
-    for ax, (title, lines) in zip(axes[0], groups.items(), strict=True):
+    fig, members = panel_row(groups, 4.0, 3.0, "accuracy on clean test digits", sharey=True)
+    for ax, lines in members:
         for position, (label, points) in enumerate(lines.items()):
-            ax.plot(
-                points.keys(), points.values(), label=label, marker="osD^"[position % 4], markersize=4,
-                color=COLOURS[position], linestyle=DASHES[position],
-            )  # fmt: skip
+            look = {"marker": "osD^"[position % 4], "markersize": 4} | line_style(position)
+            ax.plot(points.keys(), points.values(), label=label, **look)
         ax.axvline(limit, color="0.5", linewidth=0.8, linestyle=":")
         ax.text(limit, 0.8, " (K-1)/K", rotation=90, fontsize=7, ha="left", va="center", color="0.3")
-        ax.set(title=title, xlabel="rate of uniform noise η", ylim=(-0.02, 1))
+        ax.set(xlabel="rate of uniform noise η", ylim=(-0.02, 1))
         ax.legend(fontsize=7, frameon=False, loc="lower left")
-    axes[0, 0].set_ylabel("accuracy on clean test digits")
     return fig

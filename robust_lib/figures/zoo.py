@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import torch
 
 from robust_lib import losses, papers
-from robust_lib.figures import line_style, panels
+from robust_lib.figures import draw_lines, line_style, panel_row, panels
 from robust_lib.losses import weights
 
 # Values that show what a parameter does. A loss that is not named here gets multiples of its default.
@@ -135,9 +135,10 @@ def nce_bounds(classes: tuple[int, ...] = (2, 10, 100)):
 
     Shaded: where the gradient is larger than Eq. 3 allows; the p_y at which that begins is written there.
     """
-    fig, axes = panels(1, len(classes), width=3.3, height=2.8, sharey=True)
+    ylabel = r"$\|\nabla L_\mathrm{NCE}\|_1$ as a share"
+    fig, members = panel_row({f"K = {number}": number for number in classes}, 3.3, 2.8, ylabel, sharey=True)
     delta = torch.linspace(-6, 14, 1001, dtype=torch.float64)
-    for ax, number in zip(axes[0], classes, strict=True):
+    for ax, number in members:
         norm, printed, correct = papers.nce_gradient_norms(*weights.logits_at(delta, number))
         broken = norm > printed * (1 + 1e-9)
         first = delta[broken][0]
@@ -147,9 +148,8 @@ def nce_bounds(classes: tuple[int, ...] = (2, 10, 100)):
         ax.axhline(1, color="black", linewidth=0.7)
         ax.axvline(float(first), color="0.5", linewidth=0.7)
         ax.text(float(first) + 0.4, 0.06, f"$p_y$ = {torch.sigmoid(first):.2f}", fontsize=8)
-        ax.set(title=f"K = {number}", xlabel=r"soft margin $\Delta_y$ (score units)", ylim=(0, 1.35))
-    axes[0, 0].set_ylabel(r"$\|\nabla L_\mathrm{NCE}\|_1$ as a share")
-    axes[0, 0].legend(fontsize=8, frameon=False, loc="center right")
+        ax.set(xlabel=r"soft margin $\Delta_y$ (score units)", ylim=(0, 1.35))
+    members[0][0].legend(fontsize=8, frameon=False, loc="center right")
     return fig
 
 
@@ -162,9 +162,9 @@ def row_weights(groups: dict, classes: tuple[int, ...] = (10, 100), reach: tuple
     delta = torch.linspace(*reach, 1001, dtype=torch.float64)
     for row, (title, group) in zip(axes, groups.items(), strict=True):
         for ax, number in zip(row, classes, strict=True):
-            for position, (label, loss) in enumerate(group.items()):
-                w = weights.from_autograd(loss, *weights.logits_at(delta, number))
-                ax.plot(delta, w, label=label, **line_style(position))
+            scores = weights.logits_at(delta, number)
+            curves = {name: weights.from_autograd(loss, *scores) for name, loss in group.items()}
+            draw_lines(ax, {name: (delta, w) for name, w in curves.items()})
             ax.axhline(0, color="0.6", linewidth=0.5)
             if floor:
                 ax.set(yscale="log", ylim=(floor, None))
@@ -180,9 +180,8 @@ def training_traces(runs: dict, quantities: dict[str, str]):
     """{run label: {quantity: a value per epoch}} as lines, one panel a quantity {name: axis label}."""
     fig, axes = panels(1, len(quantities), width=3.2, height=2.8)
     for ax, (quantity, label) in zip(axes[0], quantities.items(), strict=True):
-        for position, (name, trace) in enumerate(runs.items()):
-            epochs = range(1, len(trace[quantity]) + 1)
-            ax.plot(epochs, trace[quantity], label=name, **line_style(position))
+        values = {name: trace[quantity] for name, trace in runs.items()}
+        draw_lines(ax, {name: (range(1, len(y) + 1), y) for name, y in values.items()})
         ax.set(xlabel="epoch", ylabel=label, ylim=(0, None))
     axes[0, -1].legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return fig
