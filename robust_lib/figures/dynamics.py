@@ -62,8 +62,8 @@ def epoch_boxes(runs: dict, flipped: torch.Tensor, ylabel: str, symlog: bool = F
         ax.set_title(ax.get_title(), fontsize=9)
         ax.set_xlabel("epoch")
     for name, colour in (("clean samples", CLEAN), ("flipped samples", NOISY)):
-        ax.plot([], [], color=colour, linewidth=6, alpha=0.7, label=name)
-    legend_below(fig, ax)
+        members[0][0].plot([], [], color=colour, linewidth=6, alpha=0.7, label=name)
+    legend_below(fig)
     return fig
 
 

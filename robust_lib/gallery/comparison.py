@@ -19,7 +19,6 @@ import pandas as pd
 
 from robust_lib import sweeps, training
 from robust_lib.papers import Reported, reported
-from robust_lib.sweeps import plans
 
 GRID = {"blurry": ("gamma", "γ"), "piecewise_zero": ("c", "c")}  # whose parameter HS picks for each cell
 HS_LABELS = {
@@ -49,7 +48,7 @@ HS_NOISES = {
     "human:cifar10n-worst": "human_worst",
     "human:cifar100n-fine": "human",
 }
-CV_NOISES = HS_NOISES | {kind: word for word, kind in plans.CV_KINDS.items()}
+CV_NOISES = HS_NOISES | {kind: word for word, kind in sweeps.CV_KINDS.items()}
 
 UNSTATED = (
     "HS does not state the batch size, the MNIST network's widths, the grids of γ and c, and which gradient "

@@ -8,5 +8,5 @@ Read trials, plans, executors in this order; then against_people (chapter 13), g
 """
 
 from robust_lib.sweeps.executors import listing, run_named, status
-from robust_lib.sweeps.plans import SWEEPS, Sweep, path_of, read
+from robust_lib.sweeps.plans import CV_KINDS, SWEEPS, Sweep, path_of, read
 from robust_lib.sweeps.trials import Trial, run
