@@ -1,8 +1,8 @@
 """The papers' tables and figures beside ours, made from the records.
 
-Read comparison, orderings, artefacts, drawings, cost, pages in this order.
+Read comparison, orderings, artefacts, drawings, pages in this order.
 
-    gallery.comparison.table("HS Table 1", "small")
+    gallery.comparison.table(gallery.comparison.cells("HS Table 1", "small"))
     gallery.write(Path("figures"))
 """
 
