@@ -22,7 +22,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellControlSignal, DeadKernelError
 from nbval.plugin import get_sanitize_patterns
 
-from robust_lib.course import runner
+from robust_lib.course import notebooks, runner
 
 # What Colab had in August 2026 of the packages that the course imports; those without a version may be any.
 COLAB = [
@@ -52,9 +52,9 @@ def pip(inside: Path, *arguments: str) -> str:
 def try_one(path: Path, inside: Path, folder: Path) -> bool:
     """Whether a notebook passes, the course not being installed before; the reasons if not are printed."""
     pip(inside, "uninstall", "-q", "-y", *ADDED)
-    before, stored = versions(inside), runner.read(path)
-    ran = run(runner.read(path), inside, folder)
-    runner.store(ran, folder / path.name)
+    before, stored = versions(inside), notebooks.read(path)
+    ran = run(notebooks.read(path), inside, folder)
+    notebooks.store(ran, folder / path.name)
     faults = [*failures(ran), *differences(stored, ran), *changes(before, versions(inside))]
     print(f"{path.stem}: {'; '.join(faults) or 'passed'}", flush=True)
     return not faults
@@ -68,7 +68,7 @@ def run(notebook, inside: Path, folder: Path):
     """The notebook executed in an emptied folder, as far as it came."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for cell in runner.code_cells(notebook):
+    for cell in notebooks.code_cells(notebook):
         cell.source = cell.source.replace(ADDRESS, f"git+{runner.ROOT.as_uri()}")
         cell.outputs, cell.execution_count = [], None
     where = {"metadata": {"path": str(folder)}}
@@ -95,17 +95,17 @@ class Kernel(AsyncKernelManager):
 def failures(notebook):
     """What the runner would refuse, and what pip said in red."""
     try:
-        runner.check_executed(notebook)
-    except runner.NotebookError as error:
+        notebooks.check_executed(notebook)
+    except notebooks.NotebookError as error:
         yield str(error)
-    first = runner.code_cells(notebook)[0].outputs
+    first = notebooks.code_cells(notebook)[0].outputs
     yield from re.findall("ERROR: .*", "".join(output.get("text", "") for output in first))
 
 
 def differences(stored, ran):
     """Cells whose checked text is not the stored one; nbval's rules say what may differ."""
     rules = get_sanitize_patterns((runner.ROOT / "tests/nbval_sanitize.cfg").read_text(encoding="utf-8"))
-    for number, cells in enumerate(zip(*map(runner.code_cells, (stored, ran)), strict=True), 1):
+    for number, cells in enumerate(zip(*map(notebooks.code_cells, (stored, ran)), strict=True), 1):
         if "nbval-check-output" in cells[0].metadata.get("tags", []):
             texts = {printed(cell, rules) for cell in cells}
             if len(texts) > 1:

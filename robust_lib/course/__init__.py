@@ -1,4 +1,6 @@
-"""What notebooks are made of, and their runner. Read chapter, claims, checks, runner, shake in this order.
+"""What notebooks are made of, and their runner.
+
+Read chapter, claims, checks, notebooks, runner, shake in this order.
 
 chapter = Chapter(PROFILE)
 chapter.show(figure, "01-curves", "Weight curves of four losses.")

@@ -6,13 +6,12 @@ the plainest and with the richest kernels that the processor has, and counts how
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 import click
 
 from robust_lib import records
-from robust_lib.course import runner
+from robust_lib.course import notebooks, runner
 
 # None: the variable is taken away, so that torch and oneDNN choose the best that the processor has.
 KERNELS = {
@@ -53,25 +52,20 @@ def _held(one: dict) -> bool:
 def _run_one(row: runner.Row, seed: int, kernels: str, out: Path) -> dict:
     """{"claims": […]} of one run, and "error" where a cell other than the claims' failed."""
     stem = f"{row.path.stem}-{seed}-{kernels}"
-    found, target = (out / f"{stem}{ending}" for ending in (".json", ".ipynb"))
+    kept, claims, target = (out / f"{stem}{ending}" for ending in (".json", ".claims", ".ipynb"))
     key = _key(row)
-    if found.exists() and (kept := json.loads(found.read_text(encoding="utf-8")))["key"] == key:
-        return kept
-    claims = out / f"{stem}.claims"
+    if kept.exists() and (result := json.loads(kept.read_text(encoding="utf-8")))["key"] == key:
+        return result
     claims.unlink(missing_ok=True)
-    variables = {"ROBUST_CLAIMS": str(claims), **KERNELS[kernels]}
-    result = {"key": key, "claims": [], "error": "it reported no claims"}
+    result = {"key": key, "claims": []}
+    variables = {"ROBUST_CLAIMS": str(claims), "ROBUST_FIGURES": None, **KERNELS[kernels]}
     try:
-        with runner.environment(**variables):
-            values = row.values | {"SEED": seed}
-            runner.execute(row.path, target, values, out / "figures" / stem, CELL_SECONDS)
-    except runner.NotebookError as error:
+        runner.execute(row.path, target, row.values | {"SEED": seed}, CELL_SECONDS, **variables)
+    except notebooks.NotebookError as error:
         result["error"] = str(error)
-    shutil.rmtree(out / "figures" / stem, ignore_errors=True)
     if claims.exists():  # then the only cell that can have failed is the claims' own
         result = {"key": key, "claims": json.loads(claims.read_text(encoding="utf-8"))}
-    if "error" not in result:
-        records.atomically(found, json.dumps(result))
+        records.atomically(kept, json.dumps(result))
     return result
 
 
@@ -79,7 +73,7 @@ def _key(row: runner.Row) -> str:
     """A hash of the notebook's cells and parameters, the library, the records and the versions: while it is
     the same, a run need not be repeated."""
     digest = hashlib.md5(repr((row.values, records.versions())).encode(), usedforsecurity=False)
-    for cell in runner.code_cells(runner.read(row.path)):
+    for cell in notebooks.code_cells(notebooks.read(row.path)):
         digest.update(cell.source.encode())
     files = [*Path(records.__file__).parent.rglob("*.py"), *records.RESULTS.rglob("*.jsonl")]
     for file in sorted(files):
@@ -91,26 +85,21 @@ def table(runs: dict[str, dict]) -> str:
     """A line per claim: runs in which it held, of all; the range measured; what is required. Runs that failed
     before their claims are named below."""
     names = dict.fromkeys(claim["name"] for one in runs.values() for claim in one["claims"])
-    lines = []
-    for name in names:
-        made = [claim for one in runs.values() for claim in one["claims"] if claim["name"] == name]
-        missed = _misses(runs, name)
-        mark = "  <-- " + ", ".join(missed) if missed else ""
-        required = made[0]["required"]
-        lines.append(
-            f"  {len(runs) - len(missed):2}/{len(runs)}  {name}: {_range(made)}, required {required}{mark}"
-        )
+    lines = [_line(name, runs) for name in names]
     lines += [f"  {run} failed: {one['error']}" for run, one in runs.items() if "error" in one]
     return "\n".join(lines)
 
 
-def _misses(runs: dict[str, dict], name: str) -> list[str]:
-    held = {run for run, one in runs.items() for c in one["claims"] if c["name"] == name and c["passed"]}
-    return [run for run in runs if run not in held]
+def _line(name: str, runs: dict[str, dict]) -> str:
+    made = {run: claim for run, one in runs.items() for claim in one["claims"] if claim["name"] == name}
+    missed = [run for run in runs if run not in made or not made[run]["passed"]]
+    mark = "  <-- " + ", ".join(missed) if missed else ""
+    values = [claim["measured"] for claim in made.values()]
+    required = next(iter(made.values()))["required"]
+    return f"  {len(runs) - len(missed):2}/{len(runs)}  {name}: {_range(values)}, required {required}{mark}"
 
 
-def _range(made: list[dict]) -> str:
-    values = [claim["measured"] for claim in made]
+def _range(values: list) -> str:
     low, high = min(values), max(values)
     if isinstance(low, bool):
         return str(low) if low == high else "differs"

@@ -9,7 +9,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from robust_lib.course import runner
 from robust_lib.course.claims import METADATA_KEY
-from tests.hygiene import problems
+from tests.course.hygiene import problems
 
 STORED = sorted((runner.ROOT / "notebooks").glob("*.ipynb"))
 NAME = "03_good.ipynb"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nbformat
 
-from robust_lib.course import runner
+from robust_lib.course import notebooks, runner
 
 MAX_BYTES = 1_500_000
 MEDIAN_LINES, P90_LINES = 8, 25
@@ -26,11 +26,11 @@ PRIVATE = {
 def problems(path: Path) -> list[str]:
     """Every rule that a stored notebook breaks, as text; empty when it is clean."""
     try:
-        notebook = runner.read(path)
+        notebook = notebooks.read(path)
         nbformat.validate(notebook)
-        runner.check_source(notebook)
-        runner.check_executed(notebook)
-    except (runner.NotebookError, nbformat.ValidationError) as error:
+        notebooks.check_source(notebook)
+        notebooks.check_executed(notebook)
+    except (notebooks.NotebookError, nbformat.ValidationError) as error:
         return [str(error)]
     return [message for rule in RULES for message in rule(path, notebook)]
 
@@ -46,7 +46,7 @@ def _size(path, notebook):
 
 
 def _executed_in_order(path, notebook):
-    counts = [cell.execution_count for cell in runner.code_cells(notebook)]
+    counts = [cell.execution_count for cell in notebooks.code_cells(notebook)]
     if counts != list(range(1, len(counts) + 1)):
         yield f"not executed 1..N on a fresh kernel: {counts}"
 
@@ -91,7 +91,7 @@ def _checked_text(path, notebook):
 
 
 def _cell_lengths(path, notebook):
-    lengths = sorted(len(cell.source.splitlines()) for cell in runner.code_cells(notebook))
+    lengths = sorted(len(cell.source.splitlines()) for cell in notebooks.code_cells(notebook))
     median, p90 = statistics.median(lengths), lengths[math.ceil(0.9 * len(lengths)) - 1]
     if median > MEDIAN_LINES or p90 > P90_LINES:
         limits = f"at most {MEDIAN_LINES} and {P90_LINES}"
@@ -120,11 +120,11 @@ def _badge(path, notebook):
 
 
 def _install_order(path, notebook):
-    for cell in runner.code_cells(notebook):
+    for cell in notebooks.code_cells(notebook):
         package, cleanlab = (
             cell.source.find(f"%pip install -q {what}") for what in ("--no-deps", "cleanlab")
         )
-        if package >= 0 and not 0 <= cleanlab < package:  # else pip prints in red that cleanlab is missing
+        if package >= 0 and not 0 <= cleanlab < package:  # pip would say in red that it is missing
             yield "cleanlab must be installed before the package"
 
 
@@ -136,7 +136,7 @@ def _before_parameters(notebook):
 
 
 def _all_outputs(notebook):
-    for number, cell in enumerate(runner.code_cells(notebook), 1):
+    for number, cell in enumerate(notebooks.code_cells(notebook), 1):
         for output in cell.outputs:
             yield number, output
 

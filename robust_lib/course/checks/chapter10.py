@@ -1,0 +1,60 @@
+"""Graders of chapter 10: confident learning."""
+
+import numpy as np
+
+from robust_lib.course.checks.grading import called, equal, grader
+
+
+@grader("10.1")
+def _counts_for(answer):
+    p = np.array([[0.5, 0.3, 0.2], [0.2, 0.35, 0.45], [0.4, 0.45, 0.15], [0.34, 0.33, 0.33], [0.1, 0.5, 0.4]])
+    cases = {
+        (0.15, 0.3, 0.6): [0, 1, 1, 0, 1],
+        (0.4, 0.3, 0.6): [0, 1, 1, 1, 1],
+        (0.45, 0.9, 0.9): [0, -1, -1, -1, -1],
+    }
+    for limits, expected in cases.items():
+        above, result = p >= limits, called(answer, p.copy(), np.array(limits))
+        if equal(result, expected):
+            continue
+        if equal(result, np.where(above.sum(1) == 1, above.argmax(1), p.argmax(1))):
+            return "cleanlab's rule: the most probable class of all, even if it does not qualify itself"
+        if equal(result, np.where(above.any(1), p.argmax(1), -1)) or equal(result, p.argmax(1)):
+            return "an image may count for a class that is not its most probable one"
+        if equal(result, np.where(above, p, -1).argmax(1)):
+            return "an image without any qualifying class counts for none: -1"
+        return "set the probabilities below their class's threshold to -1, take the arg max, mend the rest"
+    return ""
+
+
+@grader("10.2")
+def _worth_flagging(answer):
+    shares = called(answer, 0.8, 0.1)
+    if equal(shares, (0.8, 0.1, 0.5)):
+        return "F1 = 2 TP/(F + W): the new flags must beat half of it, for their number adds to F only"
+    if equal(shares, (0.4, 0.5, 0.5)):
+        return "balanced accuracy weighs a wrong label by 1/W and a right one by 1/R; their ratio is in rate"
+    cases = ((0.8, 0.1), (0.5, 0.4), (0.95, 0.02))
+    right = all(equal(called(answer, f1, rate), (f1 / 2, rate, 0.5)) for f1, rate in cases)
+    return (
+        ""
+        if right
+        else "add n flags, a share π of them wrong labels, and ask when each score's change is positive"
+    )
+
+
+@grader("10.3")
+def _harmless_rules(answer):
+    rules = {"mix", "temperature", "undo", "one-hot", "prior"}
+    if not isinstance(answer, set) or not answer <= rules:
+        return f"give a set of some of: {', '.join(sorted(rules))}"
+    if "prior" in answer:
+        return (
+            "dividing by the row's sum scales every row by another number, and the threshold by none of them"
+        )
+    if answer & {"temperature", "one-hot"}:
+        return (
+            f"{min(answer & {'temperature', 'one-hot'})} is not a straight line: a mean does not move with it"
+        )
+    missing = {"mix", "undo"} - answer
+    return f"write {min(missing)} as a p_j + b with the same a > 0 and b for all" if missing else ""

@@ -1,0 +1,51 @@
+"""Graders of chapter 12: choosing γ, c and the delay."""
+
+import math
+
+from robust_lib.course.checks.grading import called, equal, grader
+
+
+@grader("12.1")
+def _f1_from_planted_flips(answer):
+    r, q, eta = 0.8, 0.25, 0.2
+    precision = r * eta / q
+    if equal(called(answer, r, q, eta), precision):
+        return "that is the precision; F1 is its harmonic mean with the recall"
+    if equal(called(answer, r, q, eta), r * r / q):
+        return "that ranks settings without knowing η; with η you can have F1 itself"
+    if equal(called(answer, r, q, eta), (precision + r) / 2):
+        return "the harmonic mean, not the arithmetic one"
+    cases = ((0.8, 0.25, 0.2), (0.5, 0.1, 0.1), (1.0, 0.4, 0.3))
+    right = all(equal(called(answer, *case), 2 * case[0] * case[2] / (case[1] + case[2])) for case in cases)
+    return "" if right else "of N samples ηN are wrong and qN flagged; rηN are both"
+
+
+@grader("12.2")
+def _luck_of_two(answer):
+    luck = called(answer, 0.006, 20)
+    if equal(luck, 0.006 / math.sqrt(math.pi)):
+        return "right for one seed; the mean over n seeds has a spread of σ/√n"
+    if equal(luck, 0.006 / math.sqrt(20)):
+        return "that is the spread of one mean; the larger of two lies 1/√π of it above the truth"
+    if equal(luck, 2 * 0.006 / math.sqrt(20 * math.pi)):
+        return "that is how far the larger lies above the smaller; asked is how far above the true value"
+    cases = ((0.006, 20), (1.0, 1), (0.1, 3))
+    right = all(equal(called(answer, s, n), s / math.sqrt(math.pi * n)) for s, n in cases)
+    return (
+        ""
+        if right
+        else "each mean has the spread σ/√n; the larger of two standard normals is 1/√π on average"
+    )
+
+
+@grader("12.3")
+def _needs_no_truth(answer):
+    honest = {"given accuracy", "flagged share", "estimated rate", "planted recall"}
+    oracle = {"f1", "precision", "true accuracy"}
+    if not isinstance(answer, set) or not answer <= honest | oracle:
+        return f"give a set of some of: {', '.join(sorted(honest | oracle))}"
+    if answer == honest - {"planted recall"}:
+        return "you know which labels you flipped yourself"
+    if answer & oracle:
+        return f"to compute {min(answer & oracle)} you must know which labels are wrong"
+    return "" if answer == honest else f"{min(honest - answer)} can be computed from labels and flags alone"
