@@ -6,15 +6,14 @@ images = data.to_float(train.images, train.name)
 """
 
 from robust_lib.data import noise, on_disk, people
+from robust_lib.data.downloads import DataError, roots
 from robust_lib.data.images import (
     CIFAR10,
     MINI_MD5,
     MIRRORS,
     PAIRS,
     SETS,
-    DataError,
     ImageSet,
-    cache_folder,
     cifar100_superclasses,
     load,
     to_float,
