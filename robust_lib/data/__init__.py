@@ -1,4 +1,5 @@
-"""Images, and the wrong labels on them. Read images, noise, people, on_disk (large noisy sets) in this order.
+"""Images, and the wrong labels on them. Read noise, images, people, on_disk (large noisy sets) in this order;
+downloads says where files come from.
 
 train = data.load("mnist", "train")
 noisy, flipped = data.noise.corrupt(train.labels, data.noise.uniform(10, 0.3), seed=0)

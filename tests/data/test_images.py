@@ -240,52 +240,41 @@ def tar_gz(files: dict[str, bytes]) -> bytes:
 
 
 class Fake:
-    """A small set: `files` and `archives` by their path below a root, `truth` by split; table patches."""
+    """A small set: `files` and `archives` by their path below a root, `truth` by split, and its tables."""
 
     def __init__(self, name: str):
-        self.name, self.files, self.truth = name, {}, {}
-        self.folder = images.SETS[name].places[0]
-        self.random = np.random.default_rng(0)
+        self.name, self.files, self.truth, self.patches = name, {}, {}, {}
+        self.folder, self.random = images.SETS[name].places[0], np.random.default_rng(0)
         (self.make_cifar if name.startswith("cifar") else self.make_idx)()
 
-    def md5_of(self, *names: str) -> list[tuple[str, str]]:
-        return [(name, md5(self.files[f"{self.folder}/{name}"])) for name in names]
+    def draw(self, *shape: int) -> tuple[np.ndarray, np.ndarray]:
+        pictures = self.random.integers(0, 256, shape, dtype=np.uint8)
+        return pictures, self.random.integers(0, 10, shape[0], dtype=np.uint8)
 
-    def draw(self, n: int, *shape: int) -> np.ndarray:
-        return self.random.integers(0, 256, (n, *shape), dtype=np.uint8)
+    def add(self, file: str, blob: bytes) -> tuple[str, str]:
+        self.files[f"{self.folder}/{file}"] = blob
+        return file, md5(blob)
 
     def make_idx(self):
         for split, begin, n in (("train", "train", 5), ("test", "t10k", 3)):
-            pictures, labels = self.draw(n, 28, 28), self.draw(n) % 10
-            self.truth[split] = pictures[:, None], labels
-            self.files[f"{self.folder}/{begin}-images-idx3-ubyte"] = idx(pictures)
-            self.files[f"{self.folder}/{begin}-labels-idx1-ubyte"] = idx(labels)
+            self.truth[split] = pictures, labels = self.draw(n, 1, 28, 28)
+            self.add(f"{begin}-images-idx3-ubyte", idx(pictures[:, 0]))
+            self.add(f"{begin}-labels-idx1-ubyte", idx(labels))
         self.archives = {f"{file}.gz": gzip.compress(blob) for file, blob in self.files.items()}
-        resources = [(Path(file).name, md5(blob)) for file, blob in self.archives.items()]
-        self.patches = {"resources": resources}
+        self.patches["resources"] = [(Path(file).name, md5(blob)) for file, blob in self.archives.items()]
 
     def make_cifar(self):
         theirs, key = TORCHVISION[self.name], "labels" if self.name == "cifar10" else "fine_labels"
-        for split, table in (("train", theirs.train_list), ("test", theirs.test_list)):
-            pictures, labels = self.draw(10, 3, 32, 32), self.draw(10) % 10
-            self.truth[split] = pictures, labels
-            parts = len(table)
-            for (file, _), rows, numbers in zip(
-                table, np.split(pictures, parts), np.split(labels, parts), strict=True
-            ):
-                batch = {"data": rows.reshape(len(rows), -1), key: numbers.tolist()}
-                self.files[f"{self.folder}/{file}"] = pickle.dumps(batch, protocol=2)
-        meta = theirs.meta["filename"]
-        self.files[f"{self.folder}/{meta}"] = pickle.dumps({theirs.meta["key"]: ["a", "b"]})
+        for split in SPLITS:
+            batches = {file: self.draw(2, 3, 32, 32) for file, _ in getattr(theirs, f"{split}_list")}
+            self.truth[split] = tuple(map(np.concatenate, zip(*batches.values(), strict=True)))
+            self.patches[f"{split}_list"] = [
+                self.add(file, pickle.dumps({"data": data.reshape(2, -1), key: labels.tolist()}, protocol=2))
+                for file, (data, labels) in batches.items()
+            ]
+        _, digest = self.add(theirs.meta["filename"], pickle.dumps({theirs.meta["key"]: ["a", "b"]}))
         self.archives = {theirs.filename: tar_gz(self.files)}
-        tables = {
-            table: self.md5_of(*(file for file, _ in getattr(theirs, table)))
-            for table in ("train_list", "test_list")
-        }
-        self.patches = tables | {
-            "meta": theirs.meta | {"md5": dict(self.md5_of(meta))[meta]},
-            "tgz_md5": md5(self.archives[theirs.filename]),
-        }
+        self.patches |= {"meta": theirs.meta | {"md5": digest}, "tgz_md5": md5(*self.archives.values())}
 
     def lay(self, root: Path, files: dict[str, bytes] | None = None) -> Path:
         """Lay the set below root as torchvision would; the folder."""
