@@ -1,6 +1,6 @@
-"""Cut the mini packs in robust_lib/mini again from the full sets, and say whether they came out the same.
+"""Cut the mini packs in robust_lib/data/mini again from the full sets, and say whether they are the same.
 
-    python scripts/cut_mini_packs.py [FOLDER]     # FOLDER: where to write; robust_lib/mini if not given
+    python scripts/cut_mini_packs.py [FOLDER]     # FOLDER: where to write; robust_lib/data/mini if not given
 
 The same choice of images always; the same bytes with the Pillow, libwebp and numpy of requirements.lock.
 """
@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from robust_lib import data
+from robust_lib.data.images import MINI, MINI_COLUMNS
 
 PER_CLASS = {"train": 500, "test": 100}
 
@@ -28,8 +29,8 @@ def choose(labels: np.ndarray, per_class: int) -> np.ndarray:
 def sheet(images: np.ndarray) -> bytes:
     """Images (N, C, H, W) side by side, row by row, as one lossless WebP."""
     channels, height, width = images.shape[1:]
-    grid = images.reshape(-1, data.MINI_COLUMNS, channels, height, width).transpose(0, 3, 1, 4, 2)
-    grid = grid.reshape(-1, data.MINI_COLUMNS * width, channels)
+    grid = images.reshape(-1, MINI_COLUMNS, channels, height, width).transpose(0, 3, 1, 4, 2)
+    grid = grid.reshape(-1, MINI_COLUMNS * width, channels)
     file = io.BytesIO()
     rgb = np.ascontiguousarray(np.broadcast_to(grid, (*grid.shape[:2], 3)))
     Image.fromarray(rgb).save(file, "WEBP", lossless=True, quality=75, method=6)
@@ -68,4 +69,4 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else data.MINI))
+    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else MINI))

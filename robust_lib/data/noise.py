@@ -3,6 +3,7 @@
 A transition matrix is row-stochastic: T[i, j] = P(noisy label = j | true label = i).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 
@@ -122,6 +123,12 @@ def check_seed(seed: int) -> int:
     if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
         raise ValueError(f"seed must be an integer >= 0, got {seed!r}")
     return int(seed)
+
+
+def one_of(argument: str, given, allowed: Collection[str]) -> None:
+    """ValueError that names the argument and what is allowed, unless `given` is one of `allowed`."""
+    if given not in allowed:
+        raise ValueError(f"{argument} must be one of {', '.join(allowed)}, got {given!r}")
 
 
 def _draw(true: np.ndarray, matrix: np.ndarray, seed: int) -> np.ndarray:

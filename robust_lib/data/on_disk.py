@@ -9,29 +9,26 @@ come by request or by form, for research only. The layouts are those of the make
 public loaders; where copies differ (folders, prefixes, header lines) each variant is read.
 """
 
-import json
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision import transforms
 
 from robust_lib.data import noise
-from robust_lib.data.images import DataError
+from robust_lib.data.downloads import DataError
+from robust_lib.data.noise import one_of
 
 CLOTHING_SPLITS = ("noisy_train", "clean_train", "clean_val", "clean_test", "both")
 CLOTHING_CLASSES = 14
 ANIMALS = (
     "cat", "lynx", "wolf", "coyote", "cheetah", "jaguar", "chimpanzee", "orangutan", "hamster", "guinea pig",
 )  # fmt: skip
-ANIMAL_SHAPE = (3, 64, 64)
-ANIMAL_RECORD = np.dtype([("id", "<u4"), ("label", "<u4"), ("pixels", "u1", ANIMAL_SHAPE)])
+ANIMAL_RECORD = np.dtype([("id", "<u4"), ("label", "<u4"), ("pixels", "u1", (3, 64, 64))])
 WEBVISION_CLASSES = 1000
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -81,7 +78,9 @@ class NoisySet(torch.utils.data.Dataset):
         """Image n as RGB, before the transform."""
         try:
             if self.offsets is not None:
-                return _raw_picture(self.path(n), int(self.offsets[n]))
+                shape = ANIMAL_RECORD["pixels"].shape
+                pixels = np.memmap(self.path(n), np.uint8, "r", int(self.offsets[n]), shape)
+                return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
             with Image.open(self.path(n)) as picture:
                 return picture.convert("RGB")
         # What PIL raises for a broken file depends on where it breaks.
@@ -94,34 +93,26 @@ class NoisySet(torch.utils.data.Dataset):
 
         decode=False only looks whether the files exist: minutes for a million, where decoding takes hours.
         """
-        found = {}
+        problems = {}
         for n in range(len(self)):
-            try:
-                if decode:
+            if decode or not self.path(n).is_file():
+                try:
                     self.picture(n)
-                elif not self.path(n).is_file():
-                    found[n] = f"image {n} of {self.name} cannot be read: {self.path(n)}: no such file"
-            except DataError as error:
-                found[n] = str(error)
-        return found
-
-    def select(self, positions: Iterable[int]) -> "NoisySet":
-        """The images at these positions, numbered anew from 0."""
-        chosen = np.asarray(list(positions), dtype=np.int64)
-        columns = ("files", "labels", "clean", "verified", "offsets")
-        parts = {name: getattr(self, name) for name in columns}
-        return replace(self, **{name: part[chosen] for name, part in parts.items() if part is not None})
+                except DataError as error:
+                    problems[n] = str(error)
+        return problems
 
 
-def usual_transform(name: str, train: bool) -> transforms.Compose:
+def usual_transform(name: str, train: bool) -> Callable:
     """RGB picture -> normalised float (3, S, S), as public loaders of the set do it.
 
     name: "clothing1m", "food101n" (Food-101 too), "webvision" (ImageNet too) or "animal10n". The shorter
     side is resized to 256 (64), then a square of S = 224, 224, 227 or 64 cut out: in training at random,
-    and half of the pictures mirrored, else from the middle. ValueError for another name.
+    and half of the pictures mirrored, otherwise from the middle. ValueError for another name.
     """
-    if name not in VIEWS:
-        raise ValueError(f"name must be one of {', '.join(VIEWS)}, got {name!r}")
+    from torchvision import transforms
+
+    one_of("name", name, VIEWS)
     side, crop, (mean, std) = VIEWS[name]
     random = [transforms.RandomCrop(crop), transforms.RandomHorizontalFlip()]
     cut = random if train else [transforms.CenterCrop(crop)]
@@ -140,22 +131,7 @@ def noise_matrix(images: NoisySet) -> tuple[Tensor, Tensor]:
     return noise.estimate(images.clean[known], images.labels[known], len(images.classes))
 
 
-def wrong_share(images: NoisySet) -> tuple[Tensor, Tensor]:
-    """Share of wrong labels among the verified images of each given label, float64 (K,), and how many were
-    verified, int64 (K,); NaN where none was.
-
-    P(wrong | label k): a verdict says that a label is wrong, not which one is right, so it yields no matrix.
-    ValueError if nothing was verified.
-    """
-    seen = torch.zeros(len(images), dtype=torch.bool) if images.verified is None else images.verified >= 0
-    if not seen.any():
-        raise ValueError(f"images must have verified labels, got none in {images.name}")
-    counts = torch.bincount(images.labels[seen], minlength=len(images.classes))
-    wrong = torch.bincount(images.labels[images.verified == 0], minlength=len(images.classes))
-    return wrong / counts.double(), counts
-
-
-# --- Clothing-1M ------------------------------------------------------------------------------------------
+# --- the four sets ----------------------------------------------------------------------------------------
 
 
 def clothing1m(root, split: str = "noisy_train", transform: Callable | None = None) -> NoisySet:
@@ -168,52 +144,28 @@ def clothing1m(root, split: str = "noisy_train", transform: Callable | None = No
     file and line of what is wrong: not "path label", a label outside 0 … K-1, two labels for a path, a path
     without label.
     """
-    _one_of("split", split, CLOTHING_SPLITS)
+    one_of("split", split, CLOTHING_SPLITS)
     root = Path(root)
-    classes = _clothing_classes(root)
-    noisy, clean = (_clothing_labels(root, kind, len(classes)) for kind in ("noisy", "clean"))
-    if split == "both":
-        keys = [key for part in ("clean_train", "clean_val") for key in _clothing_keys(root, part, clean)]
-        keys, given = [key for key in keys if key in noisy], noisy
-    else:
-        given = noisy if split == "noisy_train" else clean
-        keys = _clothing_keys(root, split, given)
-    home = root / "images" if (root / "images").is_dir() else root
-    known = torch.tensor([clean.get(key, -1) for key in keys])
-    labels = [given[key] for key in keys]
-    return _noisy_set(f"Clothing-1M {split}", home, keys, labels, classes, clean=known, transform=transform)
 
+    def path(name: str) -> Path:
+        return _first_there(root / name, root / "annotations" / name)
 
-def _clothing_list(root: Path, name: str) -> Path:
-    return _find(root / name, root / "annotations" / name)
-
-
-def _clothing_classes(root: Path) -> tuple[str, ...]:
     try:
-        return tuple(line for _, line in _lines(_clothing_list(root, "category_names_eng.txt")))
+        classes = tuple(line for _, line in _lines(path("category_names_eng.txt")))
     except DataError:  # some copies leave the names out
-        return tuple(f"class {k}" for k in range(CLOTHING_CLASSES))
-
-
-def _clothing_labels(root: Path, kind: str, classes: int) -> dict[str, int]:
-    path = _clothing_list(root, f"{kind}_label_kv.txt")
-    return _unique(path, ((n, _bare(key), label) for n, key, label in _labelled(path, classes)))
-
-
-def _clothing_keys(root: Path, split: str, given: dict[str, int]) -> list[str]:
-    path = _clothing_list(root, f"{split}_key_list.txt")
-    keys = [(number, _bare(line)) for number, line in _lines(path)]
-    for number, key in keys:
-        if key not in given:
-            raise DataError(f"{path}, line {number}: {key!r} is in no list of labels that belongs to it")
-    return [key for _, key in keys]
-
-
-def _bare(key: str) -> str:
-    return key.removeprefix("./").removeprefix("images/")
-
-
-# --- Food-101N and its test set ---------------------------------------------------------------------------
+        classes = tuple(f"class {k}" for k in range(CLOTHING_CLASSES))
+    label = _label_after_path(len(classes))
+    noisy, clean = (_read_list(path(f"{kind}_label_kv.txt"), label) for kind in ("noisy", "clean"))
+    if split == "both":
+        of_split = [
+            _read_list(path(f"{part}_key_list.txt"), _looked_up(clean)) for part in CLOTHING_SPLITS[1:3]
+        ]
+        label_of = {key: noisy[key] for keys in of_split for key in keys if key in noisy}
+    else:
+        label_of = _read_list(path(f"{split}_key_list.txt"), _looked_up(noisy if "noisy" in split else clean))
+    home = root / "images" if (root / "images").is_dir() else root
+    truth = torch.tensor([clean.get(key, -1) for key in label_of])
+    return _noisy_set(f"Clothing-1M {split}", home, label_of, classes, clean=truth, transform=transform)
 
 
 def food101n(root, split: str = "train", transform: Callable | None = None) -> NoisySet:
@@ -222,67 +174,27 @@ def food101n(root, split: str = "train", transform: Callable | None = None) -> N
     root is Food-101N_release or the folder that holds it: images/<class>/<hash>.jpg and meta/. `split`:
     "train" (imagelist.tsv, or all images where that is missing), "verified_train" or "verified_val" (those
     lists). `verified` is filled wherever known; what the right class would be is not recorded. Labels are
-    places in meta/classes.txt without its header line. The test set is `food101(...,
-    classes=train.classes)`. DataError names file and line of an unknown class or a line of another form.
+    places in meta/classes.txt without its header line. The test set is torchvision.datasets.Food101(split=
+    "test"), whose classes are sorted: number k there is classes.index(test.classes[k]) here. DataError names
+    file and line of an unknown class or a line of another form.
     """
-    _one_of("split", split, ("train", "verified_train", "verified_val"))
-    names = _find(Path(root, "meta/classes.txt"), Path(root, "Food-101N_release/meta/classes.txt"))
-    home = names.parents[1]
-    classes = tuple(line for _, line in _lines(names, header="class_name"))
-    lists = {name: home / "meta" / f"{name}.tsv" for name in ("verified_train", "verified_val")}
-    verdicts = {name: _unique(path, _labelled(path, 2, "class_name")) for name, path in lists.items()}
-    if split == "train":
-        listing = home / "meta/imagelist.tsv"
-        verdict = verdicts["verified_train"] | verdicts["verified_val"]
-    else:
-        listing, verdict = lists[split], verdicts[split]
-    if listing.exists():
-        rows = [(number, line.split()[0]) for number, line in _lines(listing, header="class_name")]
-    else:
-        rows = [(0, f"{name}/{file}") for name in classes for file in _image_names(home / "images" / name)]
+    one_of("split", split, ("train", "verified_train", "verified_val"))
+    meta = _first_there(
+        Path(root, "meta/classes.txt"), Path(root, "Food-101N_release/meta/classes.txt")
+    ).parent
+    images = meta.parent / "images"
+    classes = tuple(line for _, line in _lines(meta / "classes.txt"))
     # By class/hash, not by hash: one hash stands in two classes.
-    verified = torch.tensor([verdict.get(key, -1) for _, key in rows])
-    labels = _class_folders(listing, rows, classes)
-    keys = [key for _, key in rows]
-    name = f"Food-101N {split}"
-    return _noisy_set(name, home / "images", keys, labels, classes, verified=verified, transform=transform)
-
-
-def food101(root, split: str = "test", classes=None, transform: Callable | None = None) -> NoisySet:
-    """Food-101 (Bossard et al. 2014), whose 25,250 test images are Food-101N's test set.
-
-    root is food-101 or the folder that holds it: images/<class>/<id>.jpg, meta/<split>.txt with lines
-    <class>/<id> or meta/<split>.json; `split` "train" or "test". `classes`: names in the order that numbers
-    them, Food-101N's for its test set (the two files need not agree in order); default meta/classes.txt.
-    DataError names file and line of a class that `classes` does not have.
-    """
-    _one_of("split", split, ("train", "test"))
-    places = [Path(root, *place, "meta") for place in ((), ("food-101",))]
-    listing = _find(*(place / f"{split}{end}" for place in places for end in (".txt", ".json")))
-    if listing.suffix == ".json":
-        rows = list(enumerate((key for keys in json.loads(listing.read_text()).values() for key in keys), 1))
+    lists = {part: meta / f"{part}.tsv" for part in ("verified_train", "verified_val")}
+    verdicts = {part: _read_list(path, _label_after_path(2)) for part, path in lists.items()}
+    lists["train"] = meta / "imagelist.tsv"
+    if lists[split].exists():
+        label_of = _read_list(lists[split], _class_before_slash(classes))
     else:
-        rows = list(_lines(listing))
-    names = classes or [line for _, line in _lines(listing.parent / "classes.txt", header="class_name")]
-    labels = _class_folders(listing, rows, tuple(names))
-    keys = [key if key.endswith(IMAGE_SUFFIXES) else f"{key}.jpg" for _, key in rows]
-    home = listing.parents[1] / "images"
-    return _noisy_set(f"Food-101 {split}", home, keys, labels, tuple(names), transform=transform)
-
-
-def _class_folders(listing: Path, rows: list[tuple[int, str]], classes: tuple[str, ...]) -> list[int]:
-    """The labels of keys <class>/<file>, by the class's name."""
-    number_of = {name: number for number, name in enumerate(classes)}
-    labels = []
-    for number, key in rows:
-        name, slash, _ = key.partition("/")
-        if not slash or name not in number_of:
-            raise DataError(f"{listing}, line {number}: there is no class {name!r} ({key!r})")
-        labels.append(number_of[name])
-    return labels
-
-
-# --- WebVision and ImageNet -------------------------------------------------------------------------------
+        label_of = {f"{c}/{file}": k for k, c in enumerate(classes) for file in _image_names(images / c)}
+    verdict = verdicts["verified_train"] | verdicts["verified_val"]
+    verified = torch.tensor([verdict.get(key, -1) for key in label_of])
+    return _noisy_set(f"Food-101N {split}", images, label_of, classes, verified=verified, transform=transform)
 
 
 def webvision(
@@ -293,68 +205,51 @@ def webvision(
     root holds info/train_filelist_<source>.txt and info/val_filelist.txt with lines "path label", labels 0
     … 999; train paths are relative to root, those of `split` "val" to val_images_256/. mini has 65,944 and
     2,500 images. `sources` are "google" (mini's) and "flickr". Class names are those of info/synsets.txt
-    where it is there. ValueError for classes outside 2 … 1000; DataError names file and line of what is
-    wrong.
+    where it is there. The other test set of mini is ImageNet's: torchvision.datasets.ImageFolder on its
+    validation images in folders named by WordNet id, which numbers them as here, up to class 49.
+    ValueError for classes outside 2 … 1000; DataError names file and line of what is wrong.
     """
-    _one_of("split", split, ("train", "val"))
+    one_of("split", split, ("train", "val"))
     if not 2 <= classes <= WEBVISION_CLASSES:
         raise ValueError(f"classes must be in 2 … {WEBVISION_CLASSES}, got {classes!r}")
     info = Path(root) / "info"
     lists = ["val_filelist"] if split == "val" else [f"train_filelist_{source}" for source in sources]
-    found = [row for name in lists for row in _labelled(_find(info / f"{name}.txt"), WEBVISION_CLASSES)]
-    rows = [(key.removeprefix("val_images_256/"), label) for _, key, label in found if label < classes]
-    keys, labels = [key for key, _ in rows], [label for _, label in rows]
+    label_of = {}
+    for name in lists:
+        label_of |= _read_list(_first_there(info / f"{name}.txt"), _label_after_path(WEBVISION_CLASSES))
+    label_of = {
+        key.removeprefix("val_images_256/"): label for key, label in label_of.items() if label < classes
+    }
     names = [f"class {k}" for k in range(classes)]
     if (info / "synsets.txt").is_file():
         names = [line for _, line in _lines(info / "synsets.txt")][:classes]
     home = Path(root) / "val_images_256" if split == "val" else Path(root)
-    name = f"WebVision {split}, {classes} classes"
-    return _noisy_set(name, home, keys, labels, tuple(names), transform=transform)
-
-
-def imagenet_val(root, classes: int = 50, transform: Callable | None = None) -> NoisySet:
-    """ImageNet's validation images of the first `classes` classes: WebVision's other test set (mini: 2,500).
-
-    root (or its folder val/) holds one folder per class, named by WordNet id; sorted ids are numbered as
-    WebVision's labels are. DataError if there are fewer than `classes` such folders.
-    """
-    home = Path(root) / "val" if (Path(root) / "val").is_dir() else _find(Path(root))
-    names = sorted(entry.name for entry in home.iterdir() if re.fullmatch(r"n\d{8}", entry.name))[:classes]
-    if len(names) < classes:
-        raise DataError(f"{home}: {classes} folders named like n01440764 are needed, it has {len(names)}")
-    pairs = [(f"{name}/{file}", k) for k, name in enumerate(names) for file in _image_names(home / name)]
-    keys, labels = [key for key, _ in pairs], [label for _, label in pairs]
-    name = f"ImageNet val, {classes} classes"
-    return _noisy_set(name, home, keys, labels, tuple(names), transform=transform)
-
-
-# --- ANIMAL-10N -------------------------------------------------------------------------------------------
+    return _noisy_set(f"WebVision {split}, {classes} classes", home, label_of, names, transform=transform)
 
 
 def animal10n(root, split: str = "train", transform: Callable | None = None) -> NoisySet:
     """ANIMAL-10N (Song et al. 2019): five pairs of animals that people confuse, 64 x 64, about 8 % wrong.
 
-    root holds the raw version (training/ and testing/ with files <label>_<id>.jpg) or else the binary one
+    root holds the raw version (training/ and testing/ with files <label>_<id>.jpg), otherwise the binary one
     (data_batch_*.bin and test_batch.bin). `split`: "train" (50,000) or "test" (5,000). Order: sorted file
     names; records as they lie in their files. DataError names a file whose name has no label 0 … 9 or whose
     size is not one of whole records, and a record whose label is not 0 … 9.
     """
-    _one_of("split", split, ("train", "test"))
+    one_of("split", split, ("train", "test"))
     folder, name = Path(root) / {"train": "training", "test": "testing"}[split], f"ANIMAL-10N {split}"
     if folder.is_dir():
-        keys = _image_names(folder)
-        labels = [_animal_label(folder, key) for key in keys]
-        return _noisy_set(name, folder, keys, labels, ANIMALS, transform=transform)
+        label_of = {key: _animal_label(folder, key) for key in _image_names(folder)}
+        return _noisy_set(name, folder, label_of, ANIMALS, transform=transform)
     pattern = {"train": "data_batch_*.bin", "test": "test_batch.bin"}[split]
     batches = sorted(Path(root).glob(pattern), key=lambda path: (len(path.name), path.name))
     if not batches:
         raise DataError(f"{name} is not there; looked for {folder} and {Path(root) / pattern}")
-    parts = [_batch_labels(path) for path in batches]
-    keys = [path.name for path, part in zip(batches, parts, strict=True) for _ in part]
-    first = ANIMAL_RECORD.fields["pixels"][1]
-    offsets = np.concatenate([np.arange(len(part)) * ANIMAL_RECORD.itemsize + first for part in parts])
-    labels = np.concatenate(parts).tolist()
-    return _noisy_set(name, Path(root), keys, labels, ANIMALS, offsets=offsets, transform=transform)
+    labels = [_batch_labels(path) for path in batches]
+    files = np.repeat([os.fsencode(path) for path in batches], [len(batch) for batch in labels])
+    begins = ANIMAL_RECORD.fields["pixels"][1] + ANIMAL_RECORD.itemsize * np.arange(len(files))
+    offsets = np.concatenate([begins[: len(batch)] for batch in labels])
+    labels = torch.from_numpy(np.concatenate(labels))
+    return NoisySet(name, files, labels, ANIMALS, offsets=offsets, transform=transform)
 
 
 def _animal_label(folder: Path, key: str) -> int:
@@ -377,57 +272,81 @@ def _batch_labels(path: Path) -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def _raw_picture(path: Path, offset: int) -> Image.Image:
-    size = int(np.prod(ANIMAL_SHAPE))
-    with open(path, "rb") as file:
-        file.seek(offset)
-        pixels = np.frombuffer(file.read(size), np.uint8)
-    return Image.fromarray(np.ascontiguousarray(pixels.reshape(ANIMAL_SHAPE).transpose(1, 2, 0)))
-
-
 # --- lists and folders ------------------------------------------------------------------------------------
 
 
-def _one_of(name: str, value: str, allowed: Iterable[str]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
-
-
-def _find(*candidates: Path) -> Path:
+def _first_there(*candidates: Path) -> Path:
     for path in candidates:
         if path.exists():
             return path
     raise DataError(f"not there: {' nor '.join(map(str, candidates))}")
 
 
-def _lines(path: Path, header: str | None = None) -> Iterator[tuple[int, str]]:
-    """(number, text) of the lines that are not blank; a first line that begins with `header` is left out."""
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(number, text) of the lines that are not blank; a first line that names its columns is left out."""
     try:
         with open(path, encoding="utf-8-sig") as file:
             for number, line in enumerate(map(str.strip, file), 1):
-                if line and not (number == 1 and header and line.startswith(header)):
+                if line and not (number == 1 and line.startswith("class_name")):
                     yield number, line
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
 
 
-def _labelled(path: Path, classes: int, header: str | None = None) -> Iterator[tuple[int, str, int]]:
-    """(number, key, label) of lines "key label"."""
-    for number, line in _lines(path, header):
+def _read_list(path: Path, parse: Callable[[str], tuple[str, int]]) -> dict[str, int]:
+    """{key: label} in the order of the list's lines, each of which `parse` makes into (key, label).
+
+    Lines may begin with ./ or images/, which is left out.
+    DataError names the line for which `parse` raises ValueError, or that gives a key another label.
+    """
+    label_of: dict[str, int] = {}
+    for number, line in _lines(path):
+        try:
+            key, label = parse(line.removeprefix("./").removeprefix("images/"))
+            if label_of.setdefault(key, label) != label:
+                raise ValueError(f"{key!r} has label {label} here and {label_of[key]} above")
+        except ValueError as error:
+            raise DataError(f"{path}, line {number}: {error}") from None
+    return label_of
+
+
+def _label_after_path(classes: int) -> Callable:
+    """A parser of lines "path label", labels 0 to classes - 1."""
+
+    def parse(line: str) -> tuple[str, int]:
         key, _, label = line.replace("\t", " ").rpartition(" ")
         if not key or not label.isdecimal():
-            raise DataError(f"{path}, line {number}: a path and a number were expected, got {line!r}")
+            raise ValueError(f"a path and a number were expected, got {line!r}")
         if int(label) >= classes:
-            raise DataError(f"{path}, line {number}: the label must be in 0 … {classes - 1}, got {label}")
-        yield number, key.strip(), int(label)
+            raise ValueError(f"the label must be in 0 … {classes - 1}, got {label}")
+        return key.strip(), int(label)
+
+    return parse
 
 
-def _unique(path: Path, rows: Iterable[tuple[int, str, int]]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for number, key, label in rows:
-        if found.setdefault(key, label) != label:
-            raise DataError(f"{path}, line {number}: {key!r} has label {label} here and {found[key]} above")
-    return found
+def _looked_up(label_of: dict[str, int]) -> Callable:
+    """A parser of lines "path", whose labels another list has."""
+
+    def parse(key: str) -> tuple[str, int]:
+        if key not in label_of:
+            raise ValueError(f"{key!r} is in no list of labels that belongs to it")
+        return key, label_of[key]
+
+    return parse
+
+
+def _class_before_slash(classes: tuple[str, ...]) -> Callable:
+    """A parser of lines "class/file", perhaps with more behind; labels are the places of their classes."""
+    number_of = {name: number for number, name in enumerate(classes)}
+
+    def parse(line: str) -> tuple[str, int]:
+        key = line.split()[0]
+        name, slash, _ = key.partition("/")
+        if not slash or name not in number_of:
+            raise ValueError(f"there is no class {name!r} ({key!r})")
+        return key, number_of[name]
+
+    return parse
 
 
 def _image_names(folder: Path) -> list[str]:
@@ -437,8 +356,8 @@ def _image_names(folder: Path) -> list[str]:
     return sorted(name for name in os.listdir(folder) if name.lower().endswith(IMAGE_SUFFIXES))
 
 
-def _noisy_set(name: str, home: Path, keys: list[str], labels: list[int], classes, **columns) -> NoisySet:
-    if not keys:
+def _noisy_set(name: str, home: Path, label_of: dict[str, int], classes, **columns) -> NoisySet:
+    if not label_of:
         raise DataError(f"{name}: no image is listed (looked in {home})")
-    files = np.array([os.fsencode(home / key) for key in keys])
-    return NoisySet(name, files, torch.tensor(labels), tuple(classes), **columns)
+    files = np.array([os.fsencode(home / key) for key in label_of])
+    return NoisySet(name, files, torch.tensor(list(label_of.values())), tuple(classes), **columns)

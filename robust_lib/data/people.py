@@ -8,8 +8,9 @@
 The files are looked for in the folder that ROBUST_DATA names, then in the platform's cache, and downloaded
 from their homes when neither has them; this package holds none: two of the three licences are NonCommercial.
 No pickle is executed: json, np.load(allow_pickle=False) and torch.load(weights_only=True).  What is checked
-is not the file but what was read from it: the md5 of each array as little endian int64, float64 or float32.
-So an .npz of the same arrays is as good as the published file, and what was damaged or altered is refused.
+is not the file but what was read from it: the md5 of its arrays, one after the other, as little endian int64,
+float64 or float32.  So an .npz of the same arrays is as good as the published file, and what was damaged or
+altered is refused.
 """
 
 import functools
@@ -17,17 +18,17 @@ import io
 import json
 import pickle
 import re
-import tempfile
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from hashlib import md5
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from robust_lib.data import images
+from robust_lib.data import downloads
+from robust_lib.data.noise import one_of
 
 COUNTS = Path(__file__).parent / "human_noise.json"
 
@@ -101,10 +102,10 @@ def load_label_errors(name: str) -> LabelErrors:
     left out.
     Raises ValueError for another name, `data.DataError` when the files cannot be had.
     """
-    _one_of("name", name, ("mnist", "cifar10", "cifar100"))
+    one_of("name", name, ("mnist", "cifar10", "cifar100"))
     votes = _load("label-errors", f"{name} votes")
     sensible = votes["given_label"] != votes["guessed_label"]
-    columns = [votes[key][sensible] for key in _VOTES]
+    columns = [votes[key][sensible] for key in VOTES]
     predicted = _load("label-errors", f"{name} predictions")["predicted_label"]
     probs = None
     if f"{name} probabilities" in COLLECTIONS["label-errors"].pieces:
@@ -118,9 +119,9 @@ def load_human_labels(name: str) -> HumanLabels:
     Source: Wei et al. (2022), github.com/UCSC-REAL/cifar-10-100n, CC BY-NC 4.0.
     Raises ValueError for another name, `data.DataError` when the file cannot be had.
     """
-    _one_of("name", name, ("cifar10n", "cifar100n"))
-    found = _load("cifar-n", name)
-    return HumanLabels(name, found["clean_label"], {ours: found[key] for ours, key in _NOISY[name].items()})
+    one_of("name", name, ("cifar10n", "cifar100n"))
+    labels = _load("cifar-n", name)
+    return HumanLabels(name, labels["clean_label"], {ours: labels[key] for ours, key in NOISY[name].items()})
 
 
 def load_soft_labels() -> SoftLabels:
@@ -128,8 +129,7 @@ def load_soft_labels() -> SoftLabels:
 
     Raises `data.DataError` when the files cannot be had.
     """
-    parts = [_load("cifar-10h", part)[part].reshape(-1, 10) for part in ("counts", "probs")]
-    return SoftLabels(*parts)
+    return SoftLabels(*(_load("cifar-10h", name)[name].reshape(-1, 10) for name in ("counts", "probs")))
 
 
 def transition_matrix(name: str) -> torch.Tensor:
@@ -140,7 +140,7 @@ def transition_matrix(name: str) -> torch.Tensor:
     Raises ValueError for another name.
     """
     counts = _recorded_counts()
-    _one_of("name", name, tuple(counts))
+    one_of("name", name, counts)
     table = torch.tensor(counts[name])
     return table / table.sum(dim=1, keepdim=True).double()
 
@@ -150,26 +150,21 @@ def fetch(collection: str) -> list[str]:
 
     Raises ValueError for another name, `data.DataError` when a file cannot be had.
     """
-    _one_of("collection", collection, tuple(COLLECTIONS))
+    one_of("collection", collection, COLLECTIONS)
     about = COLLECTIONS[collection]
     lines = [f"{about.title}. Licence: {about.licence}. Home: {about.home}"]
-    for part in about.pieces:
-        arrays, root = _find(collection, part)
-        lines.append(f"  {part}: {', '.join(arrays)}; from {root / collection}")
+    for name in about.pieces:
+        arrays, root = _obtain(collection, name)
+        lines.append(f"  {name}: {', '.join(arrays)}; from {root / collection}")
     return lines
 
 
 def have(*collections: str) -> bool:
     """Whether all files of the collections are on this machine and whole; downloads and removes nothing."""
-
-    def there(collection: str, piece: Piece) -> bool:
-        read = _reader(collection, piece, [])
-        arrays, _ = images.first_root(lambda root, _: read(root, False), lambda *_: None, [])
-        return arrays is not None
-
     for collection in collections:
-        _one_of("collections", collection, tuple(COLLECTIONS))
-    return all(there(c, piece) for c in collections for piece in COLLECTIONS[c].pieces.values())
+        one_of("collections", collection, COLLECTIONS)
+    pieces = [(name, piece) for name in collections for piece in COLLECTIONS[name].pieces.values()]
+    return all(any(_read(*piece, root)[0] for root in downloads.roots()) for piece in pieces)
 
 
 @functools.cache
@@ -182,16 +177,21 @@ def _recorded_counts() -> dict[str, list[list[int]]]:
 
 @dataclass(frozen=True)
 class Piece:
-    """One public file: its addresses, its reader, and the type and md5 of each array in it.
+    """One public file: its addresses, its reader, the names and the type of the arrays in it, and their md5.
 
     `pack` names an .npz that may stand in for it.
     """
 
-    file: str
     urls: tuple[str, ...]
     pack: str
     read: Callable[[bytes], dict[str, np.ndarray]]
-    arrays: dict[str, tuple[str, str]]
+    names: tuple[str, ...]
+    md5: str
+    dtype: str = "<i8"
+
+    @property
+    def file(self) -> str:
+        return self.urls[0].rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -204,8 +204,8 @@ class Collection:
     pieces: dict[str, Piece]
 
 
-def _load(collection: str, part: str) -> dict[str, np.ndarray]:
-    arrays, _ = _find(collection, part)
+def _load(collection: str, name: str) -> dict[str, np.ndarray]:
+    arrays, _ = _obtain(collection, name)
     _show_licence(collection)
     return arrays
 
@@ -217,89 +217,56 @@ def _show_licence(collection: str) -> None:
         print(f"{about.title}: licence {about.licence}, NonCommercial use only ({about.home})")
 
 
-def _find(collection: str, part: str) -> tuple[dict[str, np.ndarray], Path]:
+def _obtain(collection: str, name: str) -> tuple[dict[str, np.ndarray], Path]:
     """The arrays of one piece and the root they came from; DataError when there is no way to them."""
-    piece, tried = COLLECTIONS[collection].pieces[part], []
-
-    def download(root: Path, ours: bool):
-        return _download(collection, piece, root, tried, overwrite=ours)
-
-    arrays, root = images.first_root(_reader(collection, piece, tried), download, tried)
-    if arrays is None:
-        raise images.DataError(
-            f"{COLLECTIONS[collection].title} cannot be had. Tried:{images.listed(tried)}\n"
-            f"Without a network: put {piece.file} into {collection}/ below a folder that ROBUST_DATA names."
-        )
-    problems = [(what, why) for what, why in tried if why != images.ABSENT]
-    if problems:
-        text = f"{piece.file} is from {root}, but not before this went wrong:{images.listed(problems)}"
-        warnings.warn(text, stacklevel=4)
-    return arrays, root
+    piece = COLLECTIONS[collection].pieces[name]
+    hint = f"Without a network: put {piece.file} into {collection}/ below a folder that ROBUST_DATA names."
+    read, download = partial(_read, collection, piece), partial(_download, collection, piece)
+    return downloads.obtain(COLLECTIONS[collection].title, read, download, hint)
 
 
-def _reader(collection: str, piece: Piece, tried: list) -> Callable:
-    """A function (root, ours) -> the piece's arrays from its file or pack there, None if neither is good."""
-
-    def local(root: Path, ours: bool):
-        for name, read in {piece.file: piece.read, piece.pack: _read_npz}.items():
-            path = root / collection / name
-            try:
-                return _arrays(piece, read, path.read_bytes())
-            except FileNotFoundError:
-                why = images.ABSENT
-            except OSError as error:
-                why = images.reason(error)
-            except ValueError as error:
-                why = str(error)
-                if ours and name == piece.file:
-                    path.unlink()
-                    why += ", removed"
-            tried.append((str(path), why))
-        return None
-
-    return local
+def _read(collection: str, piece: Piece, root: Path) -> tuple[dict[str, np.ndarray] | None, dict]:
+    """The piece's arrays from its file or its pack below root; `downloads` says what read returns."""
+    problems = {}
+    for name, read in {piece.file: piece.read, piece.pack: _read_npz}.items():
+        path = root / collection / name
+        try:
+            return _arrays(piece, read, path), problems
+        except FileNotFoundError:
+            problems[path] = downloads.ABSENT
+        except OSError as error:
+            problems[path] = downloads.reason(error)
+        except ValueError as error:
+            problems[path] = str(error)
+    return None, problems
 
 
-def _download(collection: str, piece: Piece, root: Path, tried: list, overwrite: bool):
-    """The piece's arrays, its file laid below root, from the first address that sends it whole; or None.
-
-    Raises OSError when root cannot be written.
-    """
-    import urllib3
-
-    nearest = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
-    with tempfile.TemporaryDirectory(dir=nearest, prefix=".robust-losses-download-") as scratch:
-        for url in piece.urls:
-            path = Path(scratch) / piece.file
-            try:
-                images.fetch(url, str(path))
-                blob = path.read_bytes()
-                arrays = _arrays(piece, piece.read, blob)
-            except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
-                tried.append((url, images.reason(error)))
-                continue
-            images.place({piece.file: blob}, Path(scratch), root / collection, overwrite)
-            return arrays
-    return None
+def _download(collection: str, piece: Piece, root: Path) -> dict:
+    """Lays the piece's file below root, from the first address that sends its arrays."""
+    problems = {}
+    with downloads.scratch(root) as scratch:
+        file = downloads.from_mirrors(piece.urls, scratch, partial(_arrays, piece, piece.read), problems)
+        if file:
+            downloads.move(file, root / collection / piece.file)
+    return problems
 
 
-def _arrays(piece: Piece, read: Callable, blob: bytes) -> dict[str, np.ndarray]:
-    """The piece's arrays from a file's bytes, each in its type; ValueError says what is wrong with them."""
-    arrays = {}
+def _arrays(piece: Piece, read: Callable, path: Path) -> dict[str, np.ndarray]:
+    """The piece's arrays from a file, each in its type; ValueError says what is wrong with them."""
+    blob = path.read_bytes()
     try:
         content = read(blob)
-        for name, (dtype, _) in piece.arrays.items():
-            arrays[name] = np.ascontiguousarray(content[name]).astype(dtype)
+        arrays = {name: np.ascontiguousarray(content[name]).astype(piece.dtype) for name in piece.names}
     except pickle.UnpicklingError as error:  # torch's text of many lines advises to switch its guard off
         asked = re.search(r"GLOBAL (\S+)", str(error))
         why = f"it asks for {asked[1]}, which is no part of an array" if asked else "no pickle of arrays"
         raise ValueError(f"refused ({len(blob):,} bytes): {why}") from None
     except Exception as error:  # readers raise whatever a broken file makes them stumble over
-        raise ValueError(f"unreadable ({len(blob):,} bytes): {images.reason(error)[:100]}") from None
-    for name, (_, expected) in piece.arrays.items():
-        found = md5(arrays[name].tobytes(), usedforsecurity=False).hexdigest()
-        if found != expected:
-            raise ValueError(f"altered: {name} has md5 {found}, expected {expected}")
+        why = downloads.reason(error)[:100]
+        raise ValueError(f"unreadable ({len(blob):,} bytes): {why}") from None
+    digest = md5(b"".join(array.tobytes() for array in arrays.values()), usedforsecurity=False).hexdigest()
+    if digest != piece.md5:
+        raise ValueError(f"altered: {', '.join(arrays)} have md5 {digest}, expected {piece.md5}")
     return arrays
 
 
@@ -334,16 +301,11 @@ def _read_votes(blob: bytes) -> dict[str, np.ndarray]:
     return {name: np.array(column) for name, column in columns.items()}
 
 
-def _one_of(argument: str, given: str, allowed: tuple[str, ...]) -> None:
-    if given not in allowed:
-        raise ValueError(f"{argument} must be one of {', '.join(allowed)}; got {given!r}")
-
-
-_VOTES = (
+VOTES = (
     "test_index", "given_label", "guessed_label",
     "votes_given", "votes_guessed", "votes_neither", "votes_both",
 )  # fmt: skip
-_NOISY = {
+NOISY = {
     "cifar10n": {
         "aggregate": "aggre_label",
         "random1": "random_label1",
@@ -355,74 +317,44 @@ _NOISY = {
 }
 
 
-def _typed(md5sums: str, dtype: str = "<i8") -> dict[str, tuple[str, str]]:
-    """From lines "md5 name" what Piece calls `arrays`."""
-    return {name: (dtype, found) for found, name in (line.split() for line in md5sums.strip().splitlines())}
-
-
-def _crowd(name: str, file: str, md5sums: str) -> Piece:
-    home = "https://github.com/UCSC-REAL/cifar-10-100n/raw/main/data/"
-    urls = (home + file, f"http://www.yliuu.com/web-cifarN/files/{file}")  # the authors' repository and page
-    return Piece(file, urls, f"{name}.npz", _read_pt, _typed(md5sums))
+def _crowd(name: str, file: str, checksum: str) -> Piece:
+    """A file of CIFAR-N, from its authors' repository or their page."""
+    homes = (
+        "https://github.com/UCSC-REAL/cifar-10-100n/raw/main/data/",
+        "http://www.yliuu.com/web-cifarN/files/",
+    )
+    names = ("clean_label", *NOISY[name].values())
+    return Piece(tuple(home + file for home in homes), f"{name}.npz", _read_pt, names, checksum)
 
 
 def _judged(name: str, votes: str, predictions: str, probabilities: str = "") -> dict[str, Piece]:
-    """The pieces of one test set in cleanlab/label-errors."""
-    home = "https://github.com/cleanlab/label-errors/raw/main/"
-    pack = f"{name}_label_errors.npz"
-
-    def piece(folder: str, file: str, read: Callable, arrays: dict) -> Piece:
-        return Piece(file, (f"{home}{folder}/{file}",), pack, read, arrays)
-
+    """The pieces of one test set in cleanlab/label-errors, from the md5 of each."""
+    home, pack = "https://github.com/cleanlab/label-errors/raw/main", f"{name}_label_errors.npz"
+    guesses = f"{home}/cross_validated_predicted_labels/{name}_test_set_pyx_argmax_predicted_labels.npy"
+    certainty = f"{home}/cross_validated_predicted_probabilities/{name}_test_set_pyx.npy"
     pieces = {
-        f"{name} votes": piece("mturk", f"{name}_mturk.json", _read_votes, _typed(votes)),
-        f"{name} predictions": piece(
-            "cross_validated_predicted_labels",
-            f"{name}_test_set_pyx_argmax_predicted_labels.npy",
-            _read_npy("predicted_label"),
-            _typed(f"{predictions} predicted_label"),
-        ),
+        f"{name} votes": Piece((f"{home}/mturk/{name}_mturk.json",), pack, _read_votes, VOTES, votes),
+        f"{name} predictions": _array("predicted_label", guesses, pack, predictions),
     }
     if probabilities:
-        pieces[f"{name} probabilities"] = piece(
-            "cross_validated_predicted_probabilities",
-            f"{name}_test_set_pyx.npy",
-            _read_npy("pred_prob"),
-            _typed(f"{probabilities} pred_prob", "<f4"),
-        )
+        pieces[f"{name} probabilities"] = _array("pred_prob", certainty, pack, probabilities, "<f4")
     return pieces
 
 
-def _soft(part: str, checksum: str, dtype: str) -> Piece:
-    file = f"cifar10h-{part}.npy"
-    urls = (f"https://github.com/jcpeterson/cifar-10h/raw/master/data/{file}",)
-    return Piece(file, urls, "cifar10h.npz", _read_npy(part), _typed(f"{checksum} {part}", dtype))
+def _array(name: str, url: str, pack: str, checksum: str, dtype: str = "<i8") -> Piece:
+    """A file of numpy that holds one array, called `name` here."""
+    return Piece((url,), pack, _read_npy(name), (name,), checksum, dtype)
 
 
+CIFAR_10H = "https://github.com/jcpeterson/cifar-10h/raw/master/data/cifar10h"
 COLLECTIONS = {
     "cifar-n": Collection(
         title="CIFAR-N (Wei et al. 2022)",
         licence="CC BY-NC 4.0",
         home="https://github.com/UCSC-REAL/cifar-10-100n",
         pieces={
-            "cifar10n": _crowd(
-                "cifar10n",
-                "CIFAR-10_human.pt",
-                """
-                64a7290ac3c358816975e50453f50b5c clean_label
-                7ecf9ffabaa79f2ab33a43859cccf355 aggre_label
-                e8e1ca656c5172396a5824cc450dd035 worse_label
-                4552cf5ec3cda62bb938fd5b498f19be random_label1
-                54c39bc498ddafb31e753ce95ebf3aed random_label2
-                ad639b52312b5b6d616fea4689ca4b54 random_label3""",
-            ),
-            "cifar100n": _crowd(
-                "cifar100n",
-                "CIFAR-100_human.pt",
-                """
-                a6d83e1ba403abb4d4d51a4851d27312 clean_label
-                53374a351a1055aad320aef2fff6a160 noisy_label""",
-            ),
+            "cifar10n": _crowd("cifar10n", "CIFAR-10_human.pt", "6f108fe5a7f493e7b1a2cc56b18e159d"),
+            "cifar100n": _crowd("cifar100n", "CIFAR-100_human.pt", "43483cabf3085ddbed72a353f9768c45"),
         },
     ),
     "label-errors": Collection(
@@ -431,41 +363,20 @@ COLLECTIONS = {
         home="https://github.com/cleanlab/label-errors",
         pieces=_judged(
             "mnist",
-            """
-            06897d83a306ace0616da24080a4f722 test_index
-            ea298b3734180bd53da2cfc46b8e9098 given_label
-            6490dbaa565b6b4cd61365829fc4abf1 guessed_label
-            8330d8f12cc452d180e7c05a68d2d68f votes_given
-            a05b3b36b1bb686595cafb423cbe8070 votes_guessed
-            ac274a3f7b5c56dcedc9ff278d752cd8 votes_neither
-            6b431bf2da7c9312b3e5c21e67f6591b votes_both""",
-            "decc0ef73ef9ff7b8b21bc51f7a889e3",
-            "71fb1e80201b467a6e3c4e636272684c",
+            votes="47972d6daa93d0d45b38507dfee1773a",
+            predictions="decc0ef73ef9ff7b8b21bc51f7a889e3",
+            probabilities="71fb1e80201b467a6e3c4e636272684c",
         )
         | _judged(
             "cifar10",
-            """
-            65c1c82a4aa18f8de03a4bf02f5bd939 test_index
-            6bafb805efebbc26d876f7f7d99fc790 given_label
-            b42e4dfb1d509461ccd422a2ee06f809 guessed_label
-            d9f69906545281d01e1a8f88e5c51a82 votes_given
-            2066dee3376539aa4f67308dbe79694c votes_guessed
-            f69ef875114f73f1b2493b350b325552 votes_neither
-            7286a5b2939a0e0de3db5447b0f285a5 votes_both""",
-            "9e9bce632782d64758f693c7730363fc",
-            "60e5b9ad358d485e0a6c27a6b79addf0",
+            votes="088d900b8484e1815b5aa2ef74014594",
+            predictions="9e9bce632782d64758f693c7730363fc",
+            probabilities="60e5b9ad358d485e0a6c27a6b79addf0",
         )
         | _judged(
             "cifar100",
-            """
-            1254937455a2e16d75cad4b0c4eb2e0b test_index
-            800a4a439ef7863d9e48125301cf9ede given_label
-            1f37f8b2c8cab27088e244bd33481b65 guessed_label
-            2691da616bb4d665fd90513aa90393a9 votes_given
-            62be7fb9cbb4151f72910c57e31c6405 votes_guessed
-            44a7628c071c31fb4547a0347de86315 votes_neither
-            a30edd2fe48ff1bbe045534190ac701d votes_both""",
-            "5f557970411dfadb1141b1ec1810f53a",
+            votes="4113e0cc55374e19196774c99d6ad398",
+            predictions="5f557970411dfadb1141b1ec1810f53a",
         ),
     ),
     "cifar-10h": Collection(
@@ -473,8 +384,11 @@ COLLECTIONS = {
         licence="CC BY-NC-SA 4.0",
         home="https://github.com/jcpeterson/cifar-10h",
         pieces={
-            "counts": _soft("counts", "6d64a4f1a4749da37fff1826dafd9342", "<i8"),
-            "probs": _soft("probs", "7ce8f5d733a6e179afbc74e249945487", "<f8"),
+            name: _array(name, f"{CIFAR_10H}-{name}.npy", "cifar10h.npz", checksum, dtype)
+            for name, checksum, dtype in (
+                ("counts", "6d64a4f1a4749da37fff1826dafd9342", "<i8"),
+                ("probs", "7ce8f5d733a6e179afbc74e249945487", "<f8"),
+            )
         },
     ),
 }

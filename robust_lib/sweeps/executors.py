@@ -267,10 +267,7 @@ def listing() -> str:
 
 def _here(name: str) -> bool:
     """Whether files of the full set lie in $ROBUST_DATA or the cache, whole or not."""
-    source = data.SETS[name]
-    roots = [Path(root).expanduser() for root in (os.environ.get("ROBUST_DATA"), data.cache_folder()) if root]
-    files = [source.folder, *(archive.name for archive in source.archives)]
-    return any((root / file).exists() for root in roots for file in files)
+    return any((root / place).exists() for root in data.roots() for place in data.SETS[name].places)
 
 
 def status(folder: Path | None = None) -> str:

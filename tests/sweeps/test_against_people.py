@@ -202,7 +202,7 @@ def test_the_record_is_whole(name, wrong, count):
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10"])
 def test_the_record_agrees_with_the_verdicts(name, monkeypatch, tmp_path):
-    monkeypatch.setattr(data, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr("robust_lib.data.downloads.cache_folder", lambda: tmp_path)
     if not people.have("label-errors", "cifar-10h"):
         pytest.skip("label-errors and cifar-10h are not in ROBUST_DATA")
     record, errors = against_people.read(name), people.load_label_errors(name)
