@@ -215,7 +215,7 @@ def read_human_noise(folder: Path = FOLDER) -> list[dict]:
 
 
 def record(folder: Path = FOLDER, device: str = "auto", progress=print) -> None:
-    """Runs everything and writes the record; needs MNIST, CIFAR-10 and all of `verdicts.COLLECTIONS`."""
+    """Runs everything and writes the record; needs MNIST, CIFAR-10 and all of `people.COLLECTIONS`."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("mnist", "cifar10"):
         progress(f"{name}: three detectors")

@@ -43,7 +43,7 @@ class Trial:
     """What is to be run. The key is a hash of the fields that differ from their defaults, so a new field with
     a default leaves old keys as they are. A default, once records exist, is never changed.
 
-    data, size: as data.load. noise: one of NOISES, or a name N of verdicts.transition_matrix as
+    data, size: as data.load. noise: one of NOISES, or a name N of people.transition_matrix as
     "human-like:N", noise drawn from people's matrix, or "human:N", people's own labels; rate in [0, 1), 0 for
     none and the last two. loss: registered or in COMBINED; params: its parameters; then, in this order, move
     "scaled" or "shifted" with tau, unit_max, and delay (epochs of cross entropy first). recipe: a name in
