@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from robust_lib import detection, losses, records, training
 from robust_lib.detection import Detection, ThresholdRun
-from robust_lib.find import pages, reading
+from robust_lib.find import labels, listing, pages, reading
 from robust_lib.find.reading import OwnData
 from robust_lib.training import models
 
@@ -245,7 +245,7 @@ def _check_out(out, source: Path) -> Path:
         before = _source_of(out)
         if before is None:
             raise ValueError(f"out must be a new folder or one of an earlier run, got {out}")
-        if before != reading.shown(real):
+        if before != listing.shown(real):
             raise ValueError(f"out must be a new folder, got {out}, which holds the results for {before}")
     return out
 
@@ -423,7 +423,7 @@ def _data_line(data: OwnData) -> str:
 def _formula_note(data: OwnData) -> list[str]:
     """Names that a spreadsheet program would compute; they are written as they are."""
     names = [*data.classes, *data.paths, *(problem.path for problem in data.problems)]
-    odd = [name for name in names if name.startswith(tuple("=+-@")) and not reading.NUMBER.fullmatch(name)]
+    odd = [name for name in names if name.startswith(tuple("=+-@")) and not labels.NUMBER.fullmatch(name)]
     what = "class names or paths begin with = + - or @: spreadsheet programs read these in a CSV as formulas"
     return [f"{what}, the first is {odd[0]}"] if odd else []
 
@@ -444,7 +444,7 @@ def _write_run(out: Path, data: OwnData, settings: dict, detector: str, **status
     packages = ("robust-losses-course", "torch", "numpy", "cleanlab", "scikit-learn", "pillow")
     run = {
         "tool": TOOL,
-        "source": reading.shown(data.source.resolve()),
+        "source": listing.shown(data.source.resolve()),
         **status,
         "samples": len(data.labels),
         "classes": list(data.classes),

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from robust_lib.find import features as feature_files
-from robust_lib.find import reading
+from robust_lib.find import listing, reading
 from tests.find.test_pictures import deep_png
 from tests.find.test_reading import COLOUR, GREY, folder, picture, problems, save, table  # noqa: F401
 
@@ -742,9 +742,9 @@ def test_ids_need_no_file_where_features_are_given(folder):  # noqa: F811
 
 
 def test_names_fit_into_one_line():
-    assert reading.shown("a\nb\x1b[31m") == "a\\x0ab\\x1b[31m"
-    assert reading.shown("\ud800x") == "\\ud800x"
-    assert reading.shown("caf\udce9") == "caf\\xe9"
+    assert listing.shown("a\nb\x1b[31m") == "a\\x0ab\\x1b[31m"
+    assert listing.shown("\ud800x") == "\\ud800x"
+    assert listing.shown("caf\udce9") == "caf\\xe9"
 
 
 def test_rgb_of_16_bits_and_colour_arrays(tmp_path):
