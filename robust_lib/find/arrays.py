@@ -120,8 +120,8 @@ def _take_pixels(listing: Listing, images: np.ndarray, needed: bool) -> None:
     pixels = tuple(range(1, images.ndim))
     lows, highs = images.min(pixels), images.max(pixels)
     finite = np.isfinite(lows) & np.isfinite(highs)
-    for n in np.flatnonzero(listing.usable & ~finite) if needed else ():
-        listing.drop(n, "its pixels hold NaN or infinity")
+    if needed:
+        listing.drop(np.flatnonzero(~finite), "its pixels hold NaN or infinity")
     scale, remark = pictures.Scale(0, 1), ""
     if finite.any():
         whole = images.dtype.kind in "bui"

@@ -35,12 +35,8 @@ def load(features) -> np.ndarray:
 def take(listing: Listing, paths) -> None:
     """listing.features become those of the usable samples, standardised. Samples without any are left out."""
     rows, given = _row_of(listing, paths), listing.features
-    is_finite = _finite(given)
-    for n in np.flatnonzero(listing.usable):
-        if rows[n] < 0:
-            listing.drop(n, "it has no row of features")
-        elif not is_finite[rows[n]]:
-            listing.drop(n, "its features hold NaN or infinity")
+    listing.drop(np.flatnonzero(rows < 0), "it has no row of features")
+    listing.drop(np.flatnonzero(~_finite(given)[rows]), "its features hold NaN or infinity")
     kept = np.flatnonzero(listing.usable)
     if not len(kept):
         return

@@ -72,9 +72,15 @@ class Listing(Samples):
     def __post_init__(self):
         self.usable = np.ones(len(self.paths), dtype=bool)
 
-    def drop(self, position: int, why: str) -> None:
-        self.usable[position] = False
-        self.problems.append(Problem(self.paths[position], f"left out: {why}"))
+    def drop(self, positions, why: str) -> None:
+        """Leaves out one or several samples, those of them that are still usable."""
+        for n in np.atleast_1d(positions):
+            if self.usable[n]:
+                self.usable[n] = False
+                self.problems.append(Problem(self.paths[n], f"left out: {why}"))
+
+    def remark(self, position: int, what: str) -> None:
+        self.problems.append(Problem(self.paths[position], what))
 
     def first_problems(self) -> str:
         lines = [f"\n  {path}: {problem}" for path, problem in self.problems[:5]]

@@ -30,9 +30,7 @@ class Scale:
     high: float
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        """uint8, of the shape of the values; those of uint8 on their own scale come back as they are."""
-        if values.dtype == np.uint8 and (self.low, self.high) == (0, 255):
-            return values
+        """uint8, of the shape of the values."""
         values = np.where(np.isnan(values), self.low, values).astype(np.float64).clip(self.low, self.high)
         span = (self.high / 2 - self.low / 2) or 1  # halves: a difference of two large numbers is infinite
         return ((values / 2 - self.low / 2) / span * 255).round().astype(np.uint8)
@@ -65,22 +63,11 @@ def common_scale(lows: Sequence[float], highs: Sequence[float], whole: bool = Fa
     return Scale(float(low), float(high)), f"pixels of {low:g} … {high:g}: scaled to 0 … 255{remark}"
 
 
-def extremes(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the largest value of each of N arrays; NaN and infinity come through."""
-    step = max(1, SLICE // max(1, images[:1].size))
-    parts = [images[k : k + step].reshape(len(images[k : k + step]), -1) for k in range(0, len(images), step)]
-    return np.concatenate([part.min(1) for part in parts]), np.concatenate([part.max(1) for part in parts])
-
-
 def scaled(images: np.ndarray, scale: Scale) -> np.ndarray:
     """uint8 of the same shape, a slice at a time; the array itself where nothing changes."""
     if images.dtype == np.uint8 and (scale.low, scale.high) == (0, 255):
         return images
-    result = np.empty(images.shape, dtype=np.uint8)
-    step = max(1, SLICE // max(1, images[:1].size))
-    for k in range(0, len(images), step):
-        result[k : k + step] = scale(images[k : k + step])
-    return result
+    return np.concatenate([scale(part) for part in np.array_split(images, images.size // SLICE + 1)])
 
 
 def is_deep(picture) -> bool:
@@ -196,20 +183,18 @@ def as_8_bits(picture, scales: dict[str, Scale] | None = None):
 
 
 def fingerprint(picture) -> bytes:
-    """md5 of size and all pixels, as they are stored, of an array or a PIL image."""
+    """md5 of the size and all pixels of an array or a file, as they are stored.
+
+    Of a file that is cut, whose lower bits are not seen, md5 of the whole file.
+    """
     if not isinstance(picture, np.ndarray):
-        picture = np.asarray(picture if is_deep(picture) else picture.convert("RGBA"))
+        loaded = load(picture)
+        if is_cut(loaded):
+            return hashlib.md5(Path(picture).read_bytes(), usedforsecurity=False).digest()
+        picture = np.asarray(loaded if is_deep(loaded) else loaded.convert("RGBA"))
     digest = hashlib.md5(repr(picture.shape).encode(), usedforsecurity=False)
     digest.update(np.ascontiguousarray(picture))
     return digest.digest()
-
-
-def file_fingerprint(file) -> bytes:
-    """The fingerprint of a file's picture; md5 of the file for a cut one, whose lower bits are not seen."""
-    picture = load(file)
-    if is_cut(picture):
-        return hashlib.md5(Path(file).read_bytes(), usedforsecurity=False).digest()
-    return fingerprint(picture)
 
 
 def reason(error: Exception) -> str:

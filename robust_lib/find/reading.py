@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from robust_lib.find import arrays, folder, pictures, tables
-from robust_lib.find import features as given
+from robust_lib.find import features as feature_rows
 from robust_lib.find.labels import in_order, look_alikes, no_label
 from robust_lib.find.listing import Listing, Problem, Samples, shown
 
@@ -75,13 +75,11 @@ def read(source, features=None, least: int = 2, paths=None, missing=None) -> Own
         words = ", ".join(map(repr, unused))
         listing.notes.append(f"of the words in missing, these emptied no label: {words}")
     if features is not None:
-        listing.features = given.load(features)
-    for n, label in enumerate(listing.labels):
-        if listing.usable[n] and not label:
-            listing.drop(n, "no label")
+        listing.features = feature_rows.load(features)
+    listing.drop([n for n, label in enumerate(listing.labels) if not label], "no label")
     _check_files(listing)
     if listing.features is not None:
-        given.take(listing, paths)
+        feature_rows.take(listing, paths)
         return _finish(listing, None, least)
     if paths is not None:
         raise ValueError(f"paths says in which order features come; got {str(paths)!r} without features")
@@ -119,7 +117,7 @@ def _check_files(listing: Listing) -> None:
             files[n] = None
         elif shown(files[n]) != str(files[n]):
             why = "its name holds control characters or bytes that are no UTF-8, written \\x.. here"
-            listing.problems.append(Problem(listing.paths[n], why))
+            listing.remark(n, why)
     if None in files:
         listing.notes.append(f"{files.count(None):,} of {len(files):,} samples have no picture to show")
     listing.files = files if any(files) else None
@@ -217,19 +215,20 @@ def _drop_copies(listing: Listing, decoded: list[int], images: np.ndarray, least
 
     All pixels are compared only where two pictures look the same when they are small.
     """
+    full = listing.files if listing.originals is None else listing.originals
     looks = [pictures.fingerprint(images[k]) for k in range(len(decoded))]
     times = Counter(looks)
     owners: dict[bytes, dict[str, int]] = {}  # by all pixels, the first sample of each label
     copies = []
     for n in (n for n, look in zip(decoded, looks, strict=True) if times[look] > 1):
         with _dropping(listing, n):
-            label, first = listing.labels[n], owners.setdefault(_all_pixels(listing, n), {})
+            label, first = listing.labels[n], owners.setdefault(pictures.fingerprint(full[n]), {})
             if label in first:
                 copies.append((n, f"the same picture as {listing.paths[first[label]]}"))
             elif first:
                 other, twin = next(iter(first.items()))
                 why = f"the same picture as {listing.paths[twin]}, which is labelled {other}"
-                listing.problems.append(Problem(listing.paths[n], f"{why}: not both can be right"))
+                listing.remark(n, f"{why}: not both can be right")
             first.setdefault(label, n)
     counts = Counter(listing.labels[n] for n in np.flatnonzero(listing.usable))
     counts.subtract(listing.labels[n] for n, _ in copies)
@@ -237,15 +236,9 @@ def _drop_copies(listing: Listing, decoded: list[int], images: np.ndarray, least
         label = listing.labels[n]
         if counts[label] < least:
             counts[label] += 1
-            listing.problems.append(Problem(listing.paths[n], f"{same}; kept, for the class has few others"))
+            listing.remark(n, f"{same}; kept, for the class has few others")
         else:
             listing.drop(n, same)
-
-
-def _all_pixels(listing: Listing, n: int) -> bytes:
-    if listing.files is None:
-        return pictures.fingerprint(listing.originals[n])
-    return pictures.file_fingerprint(listing.files[n])
 
 
 # --- the outcome --------------------------------------------------------------------------------------
@@ -256,10 +249,10 @@ def _finish(listing: Listing, images: torch.Tensor | None, least: int) -> OwnDat
     before = np.flatnonzero(listing.usable)
     counts = Counter(listing.labels[n] for n in before)
     for n in before:
-        label = listing.labels[n]
-        if counts[label] < least:
-            wanted = f"{counts[label]}, at least {least} are needed"
-            listing.drop(n, f"too few usable samples of class {label}: {wanted}")
+        count = counts[listing.labels[n]]
+        if count < least:
+            few = f"{count}, at least {least} are needed"
+            listing.drop(n, f"too few usable samples of class {listing.labels[n]}: {few}")
     lost = {*listing.labels, *listing.classes} - {*counts, ""}
     listing.problems += [Problem(label, "a class without a usable sample") for label in sorted(lost)]
     index, used = np.flatnonzero(listing.usable), torch.from_numpy(listing.usable[before])
@@ -268,6 +261,7 @@ def _finish(listing: Listing, images: torch.Tensor | None, least: int) -> OwnDat
         remaining = ", ".join(classes) or "none"
         raise ValueError(f"at least two classes are needed, got {remaining}{listing.first_problems()}")
     listing.notes += look_alikes(classes)
+    number = {label: k for k, label in enumerate(classes)}
     features = None if listing.features is None else torch.from_numpy(listing.features)
     return OwnData(
         source=listing.source,
@@ -278,7 +272,7 @@ def _finish(listing: Listing, images: torch.Tensor | None, least: int) -> OwnDat
         problems=listing.problems,
         notes=listing.notes,
         index=index,
-        labels=np.array([classes.index(listing.labels[n]) for n in index]),
+        labels=np.array([number[listing.labels[n]] for n in index]),
         classes=classes,
         images=images if images is None or used.all() else images[used],
         features=features if features is None or used.all() else features[used],
