@@ -7,7 +7,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
-import pandas as pd
 
 from robust_lib import records
 from robust_lib.find.listing import Problem
@@ -28,6 +27,8 @@ def rehearse(classes) -> None:
 
 def write(found) -> None:
     """Everything in found.out but run.json and parts/."""
+    import pandas as pd
+
     data, out, counts = found.data, found.out, found.noise_matrix
     pairs = _pairs(counts)
     problems = pd.DataFrame(data.problems, columns=Problem._fields)
@@ -44,13 +45,15 @@ def write(found) -> None:
     records.atomically(out / "index.html", template.replace("{{data}}", page.replace("<", "\\u003c")))
 
 
-def _pairs(counts: np.ndarray) -> pd.DataFrame:
-    """One row per pair of classes that occurs, by their numbers."""
+def _pairs(counts: np.ndarray):
+    """A DataFrame with one row per pair of classes that occurs, by their numbers."""
+    import pandas as pd
+
     given, suggested = np.nonzero(counts)
     return pd.DataFrame({"given": given, "suggested": suggested, "count": counts[given, suggested]})
 
 
-def _named(pairs: pd.DataFrame, classes) -> pd.DataFrame:
+def _named(pairs, classes):
     """The pairs with the names of their classes, and each as a share of its row and its column."""
     names, named = np.array(classes, dtype=object), pairs.copy()
     for side in ("given", "suggested"):
@@ -138,7 +141,7 @@ def _write_thumbnails(data: OwnData, ranking: np.ndarray, folder: Path) -> int:
     return len(ranking)
 
 
-def _page(found, pairs: pd.DataFrame, thumbnails: int) -> dict:
+def _page(found, pairs, thumbnails: int) -> dict:
     """The data of index.html; its lists run from the most suspicious sample to the least."""
     data, order = found.data, found.ranking
     confusions = pairs[pairs.given != pairs.suggested]

@@ -22,9 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
-from sklearn.metrics import confusion_matrix
 from torch import Tensor, nn
 
 from robust_lib import detection, losses, records, training
@@ -79,9 +77,11 @@ class Findings:
     summary: list[str]
 
     @cached_property
-    def table(self) -> pd.DataFrame:
-        """ranked.csv: rank (from 1), path, index in the source, given and suggested label, flagged, and each
-        detector's score and verdict."""
+    def table(self):
+        """ranked.csv as a DataFrame: rank (from 1), path, index in the source, given and suggested label,
+        flagged, and each detector's score and verdict."""
+        import pandas as pd
+
         names = np.array(self.data.classes)
         columns = {
             "path": self.data.paths,
@@ -99,6 +99,8 @@ class Findings:
     @property
     def noise_matrix(self) -> np.ndarray:
         """Counts int64 (K, K), row: given label, column: suggested where flagged, otherwise given."""
+        from sklearn.metrics import confusion_matrix
+
         likely = np.where(self.flagged, self.suggested, self.data.labels)
         return confusion_matrix(self.data.labels, likely, labels=np.arange(len(self.data.classes)))
 

@@ -60,25 +60,24 @@ def _files(rows: list[Row], folder: Path) -> tuple[list[Path], list[str]]:
 
 
 def _drop_repeated(listing: Listing, lines: list[int], has_features: bool) -> None:
-    """Leaves out rows of a file given before; of these, the first that has a label counts."""
+    """Leaves out rows of a file that another row names; of these, the first that has a label counts."""
     root, first = listing.root, {}
-    for n, name in enumerate(listing.orders["rows"]):
-        if not name:
-            if not has_features:
-                listing.drop(n, f"no path in line {lines[n]}")
+    files = [name and os.path.abspath(root / name) for name in listing.orders["rows"]]
+    for n in sorted(range(len(files)), key=lambda n: not listing.labels[n]):
+        first.setdefault(files[n], n)
+    for n, file in enumerate(files):
+        other = first[file]
+        if not file and not has_features:
+            listing.drop(n, f"no path in line {lines[n]}")
+        if not file or other == n:
             continue
-        file = os.path.abspath(root / name)
-        before = first.setdefault(file, n)
-        if before == n:
-            continue
-        here, there = listing.labels[n], listing.labels[before]
-        if here and not there:
-            first[file] = n
-            listing.drop(before, f"given twice, without a label here, and with {here!r} in line {lines[n]}")
-        elif here != there:
+        here, there = listing.labels[n], listing.labels[other]
+        if here == there:
+            listing.drop(n, f"given twice, with {'the same label' if here else 'no label either time'}")
+        elif here:
             listing.drop(n, f"given twice, with {here!r}, and {there!r} first, which counts")
         else:
-            listing.drop(n, f"given twice, with {'the same label' if here else 'no label either time'}")
+            listing.drop(n, f"given twice, without a label here, and with {there!r} in line {lines[other]}")
 
 
 def _texts_of(path: Path) -> Iterator[tuple[str, list[str]]]:
