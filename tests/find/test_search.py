@@ -51,7 +51,7 @@ def run(source, out, **options):
 
 def test_planted_errors_come_out_on_top(tmp_path):
     source, wrong = digits(tmp_path / "digits.npz", 400)
-    found = run(source, tmp_path / "out", epochs=15)
+    found = run(source, tmp_path / "out", epochs=10)
     assert wrong[found.ranking[:20]].mean() >= 0.9
     assert wrong[found.flagged].mean() >= 0.6
     assert found.flagged[wrong].mean() >= 0.6
