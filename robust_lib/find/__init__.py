@@ -1,4 +1,4 @@
-"""The tool for your own data. Read listing, the readers folder, tables and arrays, then reading, search, pages.
+"""The tool for your own data. Read listing, folder, tables, arrays, reading, search, pages.
 
 found = find.find("photos/", "find-photos")
 found.table.head()

@@ -81,13 +81,11 @@ def _class_names(classes: np.ndarray) -> list[str]:
 
 
 def _by_place(labels: np.ndarray, names: list[str]) -> list[str]:
-    known = ~np.isnan(labels)
-    allowed = (labels >= -1) & (labels < len(names)) & (labels == np.floor(labels.astype(float)))
-    wrong = np.flatnonzero(known & ~allowed)
+    wrong = np.flatnonzero(~np.isnan(labels) & ~np.isin(labels, np.arange(-1, len(names))))
     if len(wrong):
         places = f"places in classes, 0 … {len(names) - 1}, or -1 for none"
         raise ValueError(f"labels must be {places}, got {labels[wrong[0]]} in row {wrong[0]}")
-    return [names[int(n)] if ok and n >= 0 else "" for n, ok in zip(labels.tolist(), known, strict=True)]
+    return [names[int(n)] if n >= 0 else "" for n in labels.tolist()]  # NaN is not
 
 
 def _by_name(given: list[str], names: list[str], no_labels: set[str]) -> list[str]:

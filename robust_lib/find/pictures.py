@@ -70,9 +70,9 @@ def scaled(images: np.ndarray, scale: Scale) -> np.ndarray:
     return np.concatenate([scale(part) for part in np.array_split(images, images.size // SLICE + 1)])
 
 
-def is_deep(picture) -> bool:
-    """Whether a PIL image holds integers of more than 8 bits, or floats."""
-    return picture.mode.startswith(("I", "F"))
+def depth(picture) -> str:
+    """What a PIL image holds: "integers" of more than 8 bits, "floats", or "" for 8 bits and less."""
+    return {"I": "integers", "F": "floats"}.get(picture.mode[0], "")
 
 
 def is_cut(picture) -> bool:
@@ -81,7 +81,7 @@ def is_cut(picture) -> bool:
     A PIL image that was just opened, or one of `load`.
     """
     raw = any(";16" in str(tile.args) for tile in getattr(picture, "tile", ()))
-    return CUT in picture.info or (raw and not is_deep(picture))
+    return CUT in picture.info or (raw and not depth(picture))
 
 
 def load(file, near: int | None = None):
@@ -142,23 +142,17 @@ def survey(file) -> tuple[tuple[int, int], tuple[str, float, float] | None, bool
 
     try:
         with Image.open(file) as opened:
-            size, deep, cut = opened.size, is_deep(opened), is_cut(opened)
+            size, kind, cut = opened.size, depth(opened), is_cut(opened)
     except Exception:  # metadata before the pixels, or no picture at all
         picture = load(file)
-        size, deep, cut = picture.size, is_deep(picture), is_cut(picture)
-    if not deep:
+        size, kind, cut = picture.size, depth(picture), is_cut(picture)
+    if not kind:
         return size, None, cut
-    picture = load(file)
-    values = np.asarray(picture)
+    values = np.asarray(load(file))
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
         raise ValueError("its pixels hold NaN or infinity")
-    return size, (depth(picture), low, high), cut
-
-
-def depth(picture) -> str:
-    """The kind of a deep picture's values."""
-    return "floats" if picture.mode == "F" else "integers"
+    return size, (kind, low, high), cut
 
 
 def as_8_bits(picture, scales: dict[str, Scale] | None = None):
@@ -168,12 +162,12 @@ def as_8_bits(picture, scales: dict[str, Scale] | None = None):
     """
     from PIL import Image
 
-    if is_deep(picture):
+    if kind := depth(picture):
         values = np.asarray(picture)
-        scale = (scales or {}).get(depth(picture))
+        scale = (scales or {}).get(kind)
         if scale is None:
             seen = values[np.isfinite(values)] if np.isfinite(values).any() else np.zeros(1)
-            scale = common_scale([seen.min()], [seen.max()], depth(picture) == "integers")[0]
+            scale = common_scale([seen.min()], [seen.max()], kind == "integers")[0]
         return Image.fromarray(scale(values))
     mode = "L" if picture.mode in ("1", "L", "LA", "La") else "RGB"
     if "A" in picture.mode or "transparency" in picture.info:
@@ -191,7 +185,7 @@ def fingerprint(picture) -> bytes:
         loaded = load(picture)
         if is_cut(loaded):
             return hashlib.md5(Path(picture).read_bytes(), usedforsecurity=False).digest()
-        picture = np.asarray(loaded if is_deep(loaded) else loaded.convert("RGBA"))
+        picture = np.asarray(loaded if depth(loaded) else loaded.convert("RGBA"))
     digest = hashlib.md5(repr(picture.shape).encode(), usedforsecurity=False)
     digest.update(np.ascontiguousarray(picture))
     return digest.digest()
