@@ -1,4 +1,4 @@
-"""The tool for your own data. Read reading (with pictures, tables, features), search, pages in this order.
+"""The tool for your own data. Read listing, folder, tables, arrays, reading, search, pages.
 
 found = find.find("photos/", "find-photos")
 found.table.head()

@@ -1,9 +1,12 @@
-"""Features of any number format: rows that are finite, brought to one scale that no single row can set."""
+"""Features of any number format: which row is whose, and one scale for all, that no single row can set."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import torch
+
+from robust_lib.find.listing import Listing, Problem, shown
 
 TRIMMED = 0.005  # share of the values at each end of a feature that its mean and deviation do not see
 FARTHEST = 10.0  # deviations beyond which a feature's values are clipped
@@ -29,13 +32,102 @@ def load(features) -> np.ndarray:
     return features
 
 
-def finite(features: np.ndarray) -> np.ndarray:
+def take(listing: Listing, paths) -> None:
+    """listing.features become those of the usable samples, standardised. Samples without any are left out."""
+    rows, given = _row_of(listing, paths), listing.features
+    listing.drop(np.flatnonzero(rows < 0), "it has no row of features")
+    listing.drop(np.flatnonzero(~_finite(given)[rows]), "its features hold NaN or infinity")
+    kept = np.flatnonzero(listing.usable)
+    if not len(kept):
+        return
+    listing.features, notes, clipped = _standardised(given, rows[kept])
+    listing.notes += notes
+    if clipped.any():
+        first = listing.paths[kept[clipped.argmax()]]
+        what = f"beyond {FARTHEST:g} deviations, clipped; the first is {first}"
+        listing.notes.append(f"{clipped.sum():,} samples have features {what}")
+
+
+def _row_of(listing: Listing, paths) -> np.ndarray:
+    """The row of features of each sample, int64 (N,), -1 where it has none."""
+    count, orders = len(listing.features), listing.orders
+    paths = _only_order(listing, count) if paths is None else paths
+    if paths is None:
+        return np.arange(count)
+    if not any(map(any, orders.values())):
+        raise ValueError(f"paths must be left out for {listing.source.name}, whose rows are numbered")
+    is_name = str(paths) in orders
+    order = orders[str(paths)] if is_name else _read_order(Path(paths))
+    if len(order) != count:
+        raise ValueError(f"features must have a row for each of {len(order)} paths, got {count}")
+    return _matched(listing, order, paths, typed=not is_name)
+
+
+def _only_order(listing: Listing, count: int) -> str | None:
+    """The order that must be meant; None where row n is that of sample n. ValueError where there are two."""
+    orders = listing.orders
+    fits = [name for name, order in orders.items() if len(order) == count]
+    differ = len({tuple(order) for order in orders.values()}) > 1
+    if differ and len(fits) > 1:
+        raise ValueError(
+            "features could come in the order of sorted paths or in that of torchvision.ImageFolder, and "
+            f"{listing.source} has files for which these differ: say which by paths ('sorted', "
+            "'imagefolder', or a file of one path a line)"
+        )
+    if differ and fits:
+        only = f"{fits[0]!r}, the only one of {count} files"
+        listing.notes.append(f"rows of features are taken in the order {only}")
+        return fits[0]
+    if count != len(listing.paths):
+        lengths = {len(order): name for name, order in orders.items()}
+        files = " or ".join(f"{length} files ({name!r})" for length, name in lengths.items())
+        allowed = files if len(lengths) > 1 else f"{len(listing.paths)} samples"
+        raise ValueError(f"features must have a row for each of {allowed}, got {count}")
+    return None
+
+
+def _read_order(file: Path) -> list[str]:
+    try:
+        text = file.read_bytes().decode("utf-8-sig", "surrogateescape")
+    except OSError as error:
+        allowed = "'sorted', 'imagefolder' or a file of paths"
+        raise ValueError(f"paths must be {allowed}, got {file}: {error}") from None
+    lines = text.split("\n")  # a name may hold other characters that splitlines splits at
+    return [line.removesuffix("\r") for line in lines if line.strip()]
+
+
+def _matched(listing: Listing, order: list[str], paths, typed: bool) -> np.ndarray:
+    """Finds each line's sample: by its path from the source's folder, from here, or from one folder up.
+
+    typed: blanks around a line are dropped where it is not found with them.
+    """
+    root, rows = listing.root, np.full(len(listing.paths), -1)
+    samples = enumerate(next(iter(listing.orders.values())))
+    place = {os.path.abspath(root / name): n for n, name in samples if name and listing.usable[n]}
+    bases = (root, Path.cwd(), root.absolute().parent)
+    for row, line in enumerate(order):
+        names = [line, line.strip()] if typed else [line]
+        tries = (os.path.abspath(base / name) for name in names for base in bases)
+        n = next((place[name] for name in tries if name in place), None)
+        if n is None:
+            listing.problems.append(Problem(shown(line), "a row of features without a usable file"))
+        elif rows[n] >= 0:
+            raise ValueError(f"paths must differ, got {line} in lines {rows[n] + 1} and {row + 1} of {paths}")
+        else:
+            rows[n] = row
+    if (rows < 0).all():
+        first = order[0] if order else "none"
+        raise ValueError(f"paths must be those of {listing.source}, got {first} in {paths}")
+    return rows
+
+
+def _finite(features: np.ndarray) -> np.ndarray:
     """Which rows hold neither NaN nor infinity, bool (N,)."""
     step = max(1, BLOCK // features.shape[1])
     return np.concatenate([np.isfinite(features[k : k + step]).all(1) for k in range(0, len(features), step)])
 
 
-def standardised(features: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
+def _standardised(features: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
     """(float32 (rows, D), notes, bool (rows,): which are clipped) of the given rows of features (N, D).
 
     Each feature is centred, and all are divided by one deviation, so that large ones stay large. Each is

@@ -1,6 +1,5 @@
 """What `find` writes: the ranked CSV, the noise matrix, and a page to look at the finds, offline."""
 
-import csv
 import io
 import json
 import os
@@ -10,6 +9,7 @@ from urllib.parse import quote
 import numpy as np
 
 from robust_lib import records
+from robust_lib.find.listing import Problem
 from robust_lib.find.reading import OwnData
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -20,13 +20,6 @@ FONT = "DejaVu Sans"  # matplotlib brings it
 MOST_NAMES = 40  # classes up to which the figure writes their names, and half of it the counts
 
 
-def as_csv(header: list[str], rows) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([header, *rows])
-    return text.getvalue()
-
-
 def rehearse(classes) -> None:
     """Draws the figure with these classes and no counts: what cannot be drawn is to fail before training."""
     _matrix_figure(np.zeros((len(classes),) * 2, dtype=np.int64), classes)
@@ -34,28 +27,39 @@ def rehearse(classes) -> None:
 
 def write(found) -> None:
     """Everything in found.out but run.json and parts/."""
+    import pandas as pd
+
     data, out, counts = found.data, found.out, found.noise_matrix
-    table = found.table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    records.atomically(out / "ranked.csv", table)
-    problems = [(problem.path, problem.problem) for problem in data.problems]
-    records.atomically(out / "problems.csv", as_csv(["path", "problem"], problems))
-    header = ["given", "suggested", "count", "share_of_given", "share_of_suggested"]
-    records.atomically(out / "noise_matrix.csv", as_csv(header, _long(counts, data.classes)))
+    pairs = _pairs(counts)
+    problems = pd.DataFrame(data.problems, columns=Problem._fields)
+    tables = {"ranked": found.table, "problems": problems, "noise_matrix": _named(pairs, data.classes)}
+    for name, table in tables.items():
+        digits = "%.4f" if name == "noise_matrix" else "%.6g"
+        text = table.to_csv(index=False, float_format=digits, lineterminator="\n")
+        records.atomically(out / f"{name}.csv", text)
     for kind, picture in _matrix_figure(counts, data.classes).items():
         records.atomically(out / f"noise_matrix.{kind}", picture)
     thumbnails = _write_thumbnails(data, found.ranking[:MOST_THUMBNAILS], out / "thumbs")
-    page = json.dumps(_page(found, counts, thumbnails), ensure_ascii=True, separators=(",", ":"))
+    page = json.dumps(_page(found, pairs, thumbnails), ensure_ascii=True, separators=(",", ":"))
     template = TEMPLATE.read_text(encoding="utf-8")
     records.atomically(out / "index.html", template.replace("{{data}}", page.replace("<", "\\u003c")))
 
 
-def _long(counts: np.ndarray, classes) -> list[list]:
-    """One row per pair that occurs."""
-    rows, columns = counts.sum(1), counts.sum(0)
-    return [
-        [classes[i], classes[j], n := counts[i, j], f"{n / rows[i]:.4f}", f"{n / columns[j]:.4f}"]
-        for i, j in np.argwhere(counts)
-    ]
+def _pairs(counts: np.ndarray):
+    """A DataFrame with one row per pair of classes that occurs, by their numbers."""
+    import pandas as pd
+
+    given, suggested = np.nonzero(counts)
+    return pd.DataFrame({"given": given, "suggested": suggested, "count": counts[given, suggested]})
+
+
+def _named(pairs, classes):
+    """The pairs with the names of their classes, and each as a share of its row and its column."""
+    names, named = np.array(classes, dtype=object), pairs.copy()
+    for side in ("given", "suggested"):
+        named[side] = names[pairs[side]]
+        named[f"share_of_{side}"] = pairs["count"] / pairs.groupby(side)["count"].transform("sum")
+    return named
 
 
 def _matrix_figure(counts: np.ndarray, classes) -> dict[str, bytes]:
@@ -97,19 +101,16 @@ def _draw_matrix(counts: np.ndarray, classes):
     off = np.ma.masked_where(np.eye(k, dtype=bool), share)
     bar = figure.colorbar(axes.imshow(off, cmap="cividis", vmin=0, vmax=max(off.max(), 1)), shrink=0.8)
     bar.set_label("% of the samples with that given label")
-    axes.set(
-        xlabel="suggested label", ylabel="given label", title="flagged samples, and their share of the row"
-    )
+    axes.set(xlabel="suggested label", ylabel="given label")
+    axes.set_title("flagged samples, and their share of the row")
     if k <= MOST_NAMES:
         names = [_tick(k, name) for k, name in enumerate(classes)]
         axes.set_xticks(range(k), names, rotation=90)
         axes.set_yticks(range(k), names)
     if k <= MOST_NAMES // 2:
         for i, j in zip(*np.nonzero(counts * (1 - np.eye(k, dtype=int))), strict=True):
-            dark = share[i, j] < 0.5 * off.max()
-            axes.text(
-                j, i, counts[i, j], ha="center", va="center", fontsize=8, color="white" if dark else "black"
-            )
+            colour = "white" if share[i, j] < 0.5 * off.max() else "black"
+            axes.text(j, i, counts[i, j], ha="center", va="center", fontsize=8, color=colour)
     return figure
 
 
@@ -140,34 +141,27 @@ def _write_thumbnails(data: OwnData, ranking: np.ndarray, folder: Path) -> int:
     return len(ranking)
 
 
-def _page(found, counts: np.ndarray, thumbnails: int) -> dict:
+def _page(found, pairs, thumbnails: int) -> dict:
     """The data of index.html; its lists run from the most suspicious sample to the least."""
     data, order = found.data, found.ranking
-    off = counts * (1 - np.eye(len(counts), dtype=int))
-    largest = np.argsort(-off, axis=None, kind="stable")[: min(12, np.count_nonzero(off))]
-    pairs = [(int(i), int(j)) for i, j in zip(*np.unravel_index(largest, off.shape), strict=True)]
+    confusions = pairs[pairs.given != pairs.suggested]
+    marks = [_tick(k, name) for k, name in enumerate(data.classes)]
     base, links = _links(data, found.out, order)
-    scores = {
-        name: [round(float(value), 3) if np.isfinite(value) else None for value in detection.score[order]]
-        for name, detection in found.detections.items()
-    }
     return {
         "title": f"Labels to look at: {data.source.name}",
         "summary": found.summary,
-        "matrix": f"Heat map of {off.sum():,} flagged samples, given label by suggested label; its numbers "
-        "are in noise_matrix.csv.",
-        "legend": [
-            [mark, name] for k, name in enumerate(data.classes) if (mark := _tick(k, name)) == f"#{k}"
-        ],
-        "confusions": [[i, j, int(off[i, j])] for i, j in pairs],
-        "problems": [[p.path, p.problem] for p in data.problems[:MOST_PROBLEMS]],
+        "matrix": f"Heat map of {found.flagged.sum():,} flagged samples, given label by suggested label; its "
+        "numbers are in noise_matrix.csv.",
+        "legend": [[mark, data.classes[k]] for k, mark in enumerate(marks) if mark == f"#{k}"],
+        "confusions": confusions.nlargest(12, "count").to_numpy().tolist(),
+        "problems": data.problems[:MOST_PROBLEMS],
         "problem_count": len(data.problems),
         "classes": data.classes,
         "paths": [data.paths[n] for n in order],
         "given": data.labels[order].tolist(),
         "suggested": found.suggested[order].tolist(),
         "flagged": found.flagged[order].astype(int).tolist(),
-        "scores": scores,
+        "scores": {name: _rounded(one.score[order]) for name, one in found.detections.items()},
         "tile": TILE,
         "columns": COLUMNS,
         "per_sheet": PER_SHEET,
@@ -177,11 +171,15 @@ def _page(found, counts: np.ndarray, thumbnails: int) -> dict:
     }
 
 
+def _rounded(scores: np.ndarray) -> list[float | None]:
+    return [round(float(score), 3) if np.isfinite(score) else None for score in scores]
+
+
 def _links(data: OwnData, out: Path, order: np.ndarray) -> tuple[str | None, dict[int, str]]:
     """Where the page finds the originals: base + path, but for the ranks in the dict; "" is nowhere."""
     if data.files is None:
         return None, {}
-    here, root = out.resolve(), data.source if data.source.is_dir() else data.source.parent
+    here, root = out.resolve(), data.root
     base = quote(os.fsencode(os.path.relpath(root.resolve(), here))) + "/"
     links = {}
     for rank, n in enumerate(order.tolist()):

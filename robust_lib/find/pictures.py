@@ -30,9 +30,7 @@ class Scale:
     high: float
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        """uint8, of the shape of the values; those of uint8 on their own scale come back as they are."""
-        if values.dtype == np.uint8 and (self.low, self.high) == (0, 255):
-            return values
+        """uint8, of the shape of the values."""
         values = np.where(np.isnan(values), self.low, values).astype(np.float64).clip(self.low, self.high)
         span = (self.high / 2 - self.low / 2) or 1  # halves: a difference of two large numbers is infinite
         return ((values / 2 - self.low / 2) / span * 255).round().astype(np.uint8)
@@ -65,27 +63,16 @@ def common_scale(lows: Sequence[float], highs: Sequence[float], whole: bool = Fa
     return Scale(float(low), float(high)), f"pixels of {low:g} … {high:g}: scaled to 0 … 255{remark}"
 
 
-def extremes(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the largest value of each of N arrays; NaN and infinity come through."""
-    step = max(1, SLICE // max(1, images[:1].size))
-    parts = [images[k : k + step].reshape(len(images[k : k + step]), -1) for k in range(0, len(images), step)]
-    return np.concatenate([part.min(1) for part in parts]), np.concatenate([part.max(1) for part in parts])
-
-
 def scaled(images: np.ndarray, scale: Scale) -> np.ndarray:
     """uint8 of the same shape, a slice at a time; the array itself where nothing changes."""
     if images.dtype == np.uint8 and (scale.low, scale.high) == (0, 255):
         return images
-    result = np.empty(images.shape, dtype=np.uint8)
-    step = max(1, SLICE // max(1, images[:1].size))
-    for k in range(0, len(images), step):
-        result[k : k + step] = scale(images[k : k + step])
-    return result
+    return np.concatenate([scale(part) for part in np.array_split(images, images.size // SLICE + 1)])
 
 
-def is_deep(picture) -> bool:
-    """Whether a PIL image holds integers of more than 8 bits, or floats."""
-    return picture.mode.startswith(("I", "F"))
+def depth(picture) -> str:
+    """What a PIL image holds: "integers" of more than 8 bits, "floats", or "" for 8 bits and less."""
+    return {"I": "integers", "F": "floats"}.get(picture.mode[0], "")
 
 
 def is_cut(picture) -> bool:
@@ -94,7 +81,7 @@ def is_cut(picture) -> bool:
     A PIL image that was just opened, or one of `load`.
     """
     raw = any(";16" in str(tile.args) for tile in getattr(picture, "tile", ()))
-    return CUT in picture.info or (raw and not is_deep(picture))
+    return CUT in picture.info or (raw and not depth(picture))
 
 
 def load(file, near: int | None = None):
@@ -155,23 +142,17 @@ def survey(file) -> tuple[tuple[int, int], tuple[str, float, float] | None, bool
 
     try:
         with Image.open(file) as opened:
-            size, deep, cut = opened.size, is_deep(opened), is_cut(opened)
+            size, kind, cut = opened.size, depth(opened), is_cut(opened)
     except Exception:  # metadata before the pixels, or no picture at all
         picture = load(file)
-        size, deep, cut = picture.size, is_deep(picture), is_cut(picture)
-    if not deep:
+        size, kind, cut = picture.size, depth(picture), is_cut(picture)
+    if not kind:
         return size, None, cut
-    picture = load(file)
-    values = np.asarray(picture)
+    values = np.asarray(load(file))
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
         raise ValueError("its pixels hold NaN or infinity")
-    return size, (depth(picture), low, high), cut
-
-
-def depth(picture) -> str:
-    """The kind of a deep picture's values."""
-    return "floats" if picture.mode == "F" else "integers"
+    return size, (kind, low, high), cut
 
 
 def as_8_bits(picture, scales: dict[str, Scale] | None = None):
@@ -181,12 +162,12 @@ def as_8_bits(picture, scales: dict[str, Scale] | None = None):
     """
     from PIL import Image
 
-    if is_deep(picture):
+    if kind := depth(picture):
         values = np.asarray(picture)
-        scale = (scales or {}).get(depth(picture))
+        scale = (scales or {}).get(kind)
         if scale is None:
             seen = values[np.isfinite(values)] if np.isfinite(values).any() else np.zeros(1)
-            scale = common_scale([seen.min()], [seen.max()], depth(picture) == "integers")[0]
+            scale = common_scale([seen.min()], [seen.max()], kind == "integers")[0]
         return Image.fromarray(scale(values))
     mode = "L" if picture.mode in ("1", "L", "LA", "La") else "RGB"
     if "A" in picture.mode or "transparency" in picture.info:
@@ -196,20 +177,18 @@ def as_8_bits(picture, scales: dict[str, Scale] | None = None):
 
 
 def fingerprint(picture) -> bytes:
-    """md5 of size and all pixels, as they are stored, of an array or a PIL image."""
+    """md5 of the size and all pixels of an array or a file, as they are stored.
+
+    Of a file that is cut, whose lower bits are not seen, md5 of the whole file.
+    """
     if not isinstance(picture, np.ndarray):
-        picture = np.asarray(picture if is_deep(picture) else picture.convert("RGBA"))
+        loaded = load(picture)
+        if is_cut(loaded):
+            return hashlib.md5(Path(picture).read_bytes(), usedforsecurity=False).digest()
+        picture = np.asarray(loaded if depth(loaded) else loaded.convert("RGBA"))
     digest = hashlib.md5(repr(picture.shape).encode(), usedforsecurity=False)
     digest.update(np.ascontiguousarray(picture))
     return digest.digest()
-
-
-def file_fingerprint(file) -> bytes:
-    """The fingerprint of a file's picture; md5 of the file for a cut one, whose lower bits are not seen."""
-    picture = load(file)
-    if is_cut(picture):
-        return hashlib.md5(Path(file).read_bytes(), usedforsecurity=False).digest()
-    return fingerprint(picture)
 
 
 def reason(error: Exception) -> str:

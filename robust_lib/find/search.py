@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,8 @@ from torch import Tensor, nn
 from robust_lib import detection, losses, records, training
 from robust_lib.detection import Detection, ThresholdRun
 from robust_lib.find import pages, reading
+from robust_lib.find.labels import NUMBER
+from robust_lib.find.listing import shown
 from robust_lib.find.reading import OwnData
 from robust_lib.training import models
 
@@ -48,9 +50,7 @@ FOLDS, THRESHOLD_RUNS = 5, 2
 LITTLE = 0.5  # agreement out of sample below which the flags are mostly the networks' own mistakes
 OF_THE_REST = 0.25  # and the share of what the largest class leaves open that the networks must get right
 IMAGES = training.Recipe(epochs=8, batch_size=64)
-FEATURES = training.Recipe(
-    epochs=10, batch_size=64
-)  # at least; few samples get more epochs, to FEATURE_STEPS
+FEATURES = training.Recipe(epochs=10, batch_size=64)  # few samples get more epochs, to FEATURE_STEPS
 FEATURE_STEPS = 600
 HOW_TO_READ = {
     "cl": "cl: label quality by Confident Learning, 0 … 1; the lower, the more suspicious.",
@@ -82,27 +82,27 @@ class Findings:
         flagged, and each detector's score and verdict."""
         import pandas as pd
 
-        order, names = self.ranking, np.array(self.data.classes)
+        names = np.array(self.data.classes)
         columns = {
-            "rank": np.arange(1, len(order) + 1),
-            "path": [self.data.paths[n] for n in order],
-            "index": self.data.index[order],
-            "given": names[self.data.labels[order]],
-            "suggested": names[self.suggested[order]],
-            "flagged": self.flagged[order],
+            "path": self.data.paths,
+            "index": self.data.index,
+            "given": names[self.data.labels],
+            "suggested": names[self.suggested],
+            "flagged": self.flagged,
         }
         for name, one in self.detections.items():
-            columns[f"score_{name}"] = one.score[order]
-            columns[f"flagged_{name}"] = one.flagged[order]
-        return pd.DataFrame(columns)
+            columns |= {f"score_{name}": one.score, f"flagged_{name}": one.flagged}
+        table = pd.DataFrame(columns).iloc[self.ranking].reset_index(drop=True)
+        table.insert(0, "rank", table.index + 1)
+        return table
 
     @property
     def noise_matrix(self) -> np.ndarray:
-        """Counts int64 (K, K), row: given label, column: suggested where flagged, else given."""
-        counts = np.zeros((len(self.data.classes),) * 2, dtype=np.int64)
-        held = np.where(self.flagged, self.suggested, self.data.labels)
-        np.add.at(counts, (self.data.labels, held), 1)
-        return counts
+        """Counts int64 (K, K), row: given label, column: suggested where flagged, otherwise given."""
+        from sklearn.metrics import confusion_matrix
+
+        likely = np.where(self.flagged, self.suggested, self.data.labels)
+        return confusion_matrix(self.data.labels, likely, labels=np.arange(len(self.data.classes)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +187,7 @@ def find(
 ) -> Findings:
     """Searches a data set for wrong labels and writes what it finds to the folder `out`.
 
-    source, features, paths, missing: as own_data.read. out: by default find-NAME in the working directory;
+    source, features, paths, missing: as reading.read. out: by default find-NAME in the working directory;
     holds ranked.csv, index.html, noise_matrix.csv, .png and .svg, problems.csv, run.json and parts/, from
     which the same call goes on after an interruption. loss: one of LOSSES or a loss. detector: "cl"
     (Confident Learning, five folds), "aum" (two threshold runs), or "both". epochs: by default 8 for images,
@@ -198,26 +198,27 @@ def find(
     """
     began = time.perf_counter()
     if detector not in DETECTORS or (isinstance(loss, str) and loss not in LOSSES):
-        raise ValueError(
-            f"detector must be one of {', '.join(DETECTORS)}, and loss one of {', '.join(LOSSES)} or a loss, "
-            f"got {detector!r} and {loss!r}"
-        )
-    out = _check_out(out, Path(source))
+        allowed = f"one of {', '.join(DETECTORS)}, and loss one of {', '.join(LOSSES)} or a loss"
+        raise ValueError(f"detector must be {allowed}, got {detector!r} and {loss!r}")
+    out = _output_folder(out, Path(source))
     data = reading.read(source, features, least=FOLDS, paths=paths, missing=missing)
     pages.rehearse(data.classes)  # what cannot be drawn fails now rather than after hours of training
     job = _job(data, LOSSES[loss] if isinstance(loss, str) else loss, epochs, seed, device, progress)
+    return _search(job, data, detector, out, began)
+
+
+def _search(job: Job, data: OwnData, detector: str, out: Path, began: float) -> Findings:
+    """Trains what is not stored yet, judges, and writes the pages."""
     settings = _settings(job, data)
-    out.mkdir(parents=True, exist_ok=True)
+    (out / "parts").mkdir(parents=True, exist_ok=True)
     _write_run(out, data, settings, detector, status="unfinished")
-    (out / "parts").mkdir(exist_ok=True)
     summary = [_data_line(data), *data.notes, *_formula_note(data), _job_line(job, detector)]
     _say(*summary)
     evidence = _evidence(job, out / "parts", settings, detector)
     found = _findings(data, out, evidence, summary)
     pages.write(found)
-    _write_run(
-        out, data, settings, detector, status="finished", seconds=round(time.perf_counter() - began, 1)
-    )
+    seconds = round(time.perf_counter() - began, 1)
+    _write_run(out, data, settings, detector, status="finished", seconds=seconds)
     _say(*found.summary[len(summary) :], f"look at {out / 'index.html'}")
     return found
 
@@ -232,50 +233,44 @@ def _say(*lines: str) -> None:
             return
 
 
-def _check_out(out, source: Path) -> Path:
-    """The output folder; ValueError if it is inside the input or holds other things than an earlier run."""
-    real, here = source.resolve(), Path.cwd()
+def _output_folder(out, source: Path) -> Path:
+    """out, or find-NAME; ValueError if it is inside the input or holds other things than an earlier run."""
+    source, here = source.resolve(), Path.cwd()
     if out is None:  # not inside the input, if that is where we are
-        here = real.parent if real in (here, *here.parents) else here
-        out = here / f"find-{real.stem if real.is_file() else real.name}"
+        here = source.parent if source in (here, *here.parents) else here
+        out = here / f"find-{source.stem if source.is_file() else source.name}"
     out = Path(out)
-    if real in (out.resolve(), *out.resolve().parents):
+    if source in (out.resolve(), *out.resolve().parents):
         raise ValueError(f"out must not be inside the input, got {out}")
-    if out.exists() and not (out.is_dir() and _is_begun(out)):
-        before = _source_of(out)
-        if before is None:
-            raise ValueError(f"out must be a new folder or one of an earlier run, got {out}")
-        if before != reading.shown(real):
-            raise ValueError(f"out must be a new folder, got {out}, which holds the results for {before}")
+    before = _source_before(out)
+    if before is None:
+        raise ValueError(f"out must be a new folder or one of an earlier run, got {out}")
+    if before not in ("", shown(source)):
+        raise ValueError(f"out must be a new folder, got {out}, which holds the results for {before}")
     return out
 
 
-def _is_begun(out: Path) -> bool:
-    """Whether a folder holds nothing, or only what a run leaves that is stopped before its first record."""
-    begun = _record_of(out) is not None and _source_of(out) is None
-    inside = [path.name for path in (out / "parts").glob("*")]
-    names = {path.name for path in out.iterdir() if not path.name.lstrip(".").startswith("run.json")}
-    return begun and names <= {"parts"} and all(".npz" in name for name in inside)
+def _source_before(out: Path) -> str | None:
+    """The source of an earlier run into this folder; "" if a run may begin here, None if it may not.
 
-
-def _source_of(out: Path) -> str | None:
-    """The source of an earlier run into this folder, if its run.json can be read."""
-    source = (_record_of(out) or {}).get("source")
-    return None if source is None else str(source)
-
-
-def _record_of(out: Path) -> dict | None:
-    """run.json of an earlier run, {} if it is absent or empty, or broken beside parts/; None if not ours."""
+    A run that is stopped before its first record leaves parts/, and run.json empty or cut short.
+    """
     try:
         content = (out / "run.json").read_bytes()
         run = json.loads(content)
     except FileNotFoundError:
-        return {}
+        run = {"tool": TOOL}
     except OSError:
         return None
     except ValueError:
-        return None if content.strip(b"\0 \r\n") and not (out / "parts").is_dir() else {}
-    return run if isinstance(run, dict) and run.get("tool") == TOOL else None
+        run = {"tool": TOOL} if not content.strip(b"\0 \r\n") or (out / "parts").is_dir() else None
+    if not isinstance(run, dict) or run.get("tool") != TOOL:
+        return None
+    if run.get("source") is not None:
+        return str(run["source"])
+    names = {path.name for path in out.glob("*") if not path.name.lstrip(".").startswith("run.json")}
+    parts = [path.name for path in (out / "parts").glob("*")]
+    return "" if names <= {"parts"} and all(".npz" in name for name in parts) else None
 
 
 def _job(data: OwnData, loss, epochs: int | None, seed: int, device: str, progress) -> Job:
@@ -422,8 +417,8 @@ def _data_line(data: OwnData) -> str:
 
 def _formula_note(data: OwnData) -> list[str]:
     """Names that a spreadsheet program would compute; they are written as they are."""
-    names = [*data.classes, *data.paths, *(problem.path for problem in data.problems)]
-    odd = [name for name in names if name.startswith(tuple("=+-@")) and not reading.NUMBER.fullmatch(name)]
+    names = [*data.classes, *data.paths, *(path for path, _ in data.problems)]
+    odd = [name for name in names if name.startswith(tuple("=+-@")) and not NUMBER.fullmatch(name)]
     what = "class names or paths begin with = + - or @: spreadsheet programs read these in a CSV as formulas"
     return [f"{what}, the first is {odd[0]}"] if odd else []
 
@@ -441,24 +436,15 @@ def _duration(seconds: float) -> str:
 
 
 def _write_run(out: Path, data: OwnData, settings: dict, detector: str, **status) -> None:
-    packages = ("robust-losses-course", "torch", "numpy", "cleanlab", "scikit-learn", "pillow")
     run = {
         "tool": TOOL,
-        "source": reading.shown(data.source.resolve()),
+        "source": shown(data.source.resolve()),
         **status,
         "samples": len(data.labels),
         "classes": list(data.classes),
         "detector": detector,
         **settings,
         "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in packages},
+        "versions": {"python": platform.python_version(), "pillow": version("pillow")} | records.versions(),
     }
     records.atomically(out / "run.json", json.dumps(run, indent=1, ensure_ascii=False) + "\n")
-
-
-def _version(package: str) -> str | None:
-    """None for this package where it runs from a checkout and is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

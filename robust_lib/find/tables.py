@@ -1,13 +1,17 @@
 """Tables of path and label as people save them: between commas, semicolons, tabs or bars, in any encoding."""
 
-import codecs
 import csv
 import io
+import itertools
+import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from robust_lib.find.labels import empty_missing
+from robust_lib.find.listing import Listing, shown
 
 DELIMITERS = ",;\t|"
 
@@ -19,38 +23,67 @@ class Row(NamedTuple):
     cells: list[str]
 
 
-def read(path: Path, labels_suffice: bool) -> tuple[list[Row], list[Path | None], list[str]]:
-    """Rows of (path, label), their files, and notes; of two encodings, the one that finds more files.
+def read(path: Path, has_features: bool, missing) -> Listing:
+    """Rows of path and label; of two encodings, the one that finds more files.
 
-    Columns are named path and label, or come first in a file without a header. labels_suffice: a column of
-    paths may be missing. ValueError where columns cannot be found or a row cannot be read, with its line.
+    Columns are named path and label, or come first in a file without a header. Where there are features, a
+    column of paths may be missing. ValueError where columns cannot be found or a row cannot be read.
     """
-    best = None
-    for text, remark in _texts_of(path):
-        rows, notes = _table(text, path, labels_suffice)
-        files, turned = [], 0
-        for row in rows:
-            file = path.parent / row.cells[0]
-            if "\\" in row.cells[0] and not os.path.lexists(file):
-                other = path.parent / row.cells[0].replace("\\", "/")
-                file, turned = (other, turned + 1) if os.path.lexists(other) else (file, turned)
-            files.append(file)
-        if turned:
-            notes.append(f"{turned:,} paths with \\ are read with /")
-        hits = sum(os.path.lexists(file) for file in files)
-        if best is None or hits > best[0]:
-            best = hits, rows, files, [*remark, *notes]
-    return best[1:]
+    tables = []
+    for text, remarks in _texts_of(path):
+        rows, notes = _table(text, path, has_features)
+        files, remark = _files(rows, path.parent)
+        tables.append((rows, files, [*remarks, *notes, *remark]))
+    rows, files, notes = max(tables, key=lambda table: sum(map(os.path.lexists, table[1])))
+    listing = Listing(
+        source=path,
+        paths=[shown(name) or f"row {number}" for number, (_, (name, _)) in enumerate(rows)],
+        labels=[shown(label) for _, (_, label) in rows],
+        files=files,
+        orders={"rows": [name for _, (name, _) in rows]},
+        notes=notes,
+    )
+    empty_missing(listing, missing)
+    _drop_repeated(listing, [line for line, _ in rows], has_features)
+    return listing
+
+
+def _files(rows: list[Row], folder: Path) -> tuple[list[Path], list[str]]:
+    """The file of each row, and a note on paths of Windows that are read as ours."""
+    files = [folder / name for _, (name, _) in rows]
+    turned = 0
+    for n, (_, (name, _)) in enumerate(rows):
+        other = folder / name.replace("\\", "/")
+        if "\\" in name and not os.path.lexists(files[n]) and os.path.lexists(other):
+            files[n], turned = other, turned + 1
+    return files, [f"{turned:,} paths with \\ are read with /"] if turned else []
+
+
+def _drop_repeated(listing: Listing, lines: list[int], has_features: bool) -> None:
+    """Leaves out rows of a file that another row names; of these, the first that has a label counts."""
+    root, first = listing.root, {}
+    files = [name and os.path.abspath(root / name) for name in listing.orders["rows"]]
+    for n in sorted(range(len(files)), key=lambda n: not listing.labels[n]):
+        first.setdefault(files[n], n)
+    for n, file in enumerate(files):
+        other = first[file]
+        if not file and not has_features:
+            listing.drop(n, f"no path in line {lines[n]}")
+        if not file or other == n:
+            continue
+        here, there = listing.labels[n], listing.labels[other]
+        if here == there:
+            listing.drop(n, f"given twice, with {'the same label' if here else 'no label either time'}")
+        elif here:
+            listing.drop(n, f"given twice, with {here!r}, and {there!r} first, which counts")
+        else:
+            listing.drop(n, f"given twice, without a label here, and with {there!r} in line {lines[other]}")
 
 
 def _texts_of(path: Path) -> Iterator[tuple[str, list[str]]]:
     """The file's text, in every encoding that comes into question, with a note where it is a guess."""
     raw = path.read_bytes()
-    marks = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
-    marks |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # UTF-32 begins alike: first
-    encoding = next((name for mark, name in marks.items() if raw.startswith(mark)), "utf-8")
-    if encoding == "utf-8" and 4 * raw[:1000].count(0) > len(raw[:1000]):  # of plain letters, each second one
-        encoding = "utf-16-le" if raw[1:2] == b"\0" else "utf-16-be"
+    encoding = json.detect_encoding(raw)  # by its mark, or by the zeros of the first letters
     try:
         yield raw.decode(encoding), [] if encoding.startswith("utf-8") else [f"read as {encoding.upper()}"]
     except UnicodeDecodeError as error:
@@ -61,84 +94,75 @@ def _texts_of(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def _table(text: str, path: Path, labels_suffice: bool) -> tuple[list[Row], list[str]]:
-    """Rows of (path, label). ValueError where the columns cannot be found or a row cannot be read."""
+    """Rows of (path, label), and notes. ValueError where columns are not found or a row cannot be read."""
     said = re.match(r'"?sep=(.)"?[ \t]*(\r\n|\r|\n)', text, re.IGNORECASE)  # as Excel writes and reads it
-    skipped = 1 if said else 0
-    body = text[said.end() :] if said else text
-    header, rows = [], []
-    for delimiter in said[1] if said else DELIMITERS:
-        head = next((row.cells for row in _rows(body, delimiter, path, skipped, first=True)), [])
-        names = [cell.strip().lower() for cell in head]
-        twice = [name for name in ("path", "label") if names.count(name) > 1]
-        if twice:
-            raise ValueError(f"{path} must have one column {twice[0]}, got {', '.join(names)}")
-        header = names if len(names) > len(header) else header
+    delimiters, skipped = (said[1], 1) if said else (DELIMITERS, 0)
+    text, header = text[said.end() :] if said else text, []
+    for delimiter in delimiters:
+        few = list(itertools.islice(_rows(text, delimiter, path, skipped, sure=False), 10))
+        head = few[0].cells if few else []
+        names = [cell.lower() for cell in head]
+        for column in ("path", "label"):
+            if names.count(column) > 1:
+                raise ValueError(f"{path} must have one column {column}, got {', '.join(names)}")
         if "label" in names and ("path" in names or labels_suffice):
-            places = (names.index("path") if "path" in names else None, names.index("label"))
-            rows = list(_rows(body, delimiter, path, skipped))[1:]
-            return _columns(rows, places, len(names), path), _line_breaks(rows)
-        if (
-            len(head) > 1
-            and _is_path(head[0])
-            and _any_file(_rows(body, delimiter, path, skipped, first=True), path)
-        ):
-            rows = list(_rows(body, delimiter, path, skipped))
-            notes = ["no header: path and label come first", *_line_breaks(rows)]
-            return _columns(rows, (0, 1), len(rows[0].cells), path), notes
+            places, notes = (names.index("path") if "path" in names else None, names.index("label")), []
+        elif len(head) > 1 and _begin_with_paths(few, path.parent):
+            places, notes = (0, 1), ["no header: path and label come first"]
+        else:
+            header = max(header, names, key=len)
+            continue
+        rows = list(_rows(text, delimiter, path, skipped))[0 if notes else 1 :]
+        return _columns(rows, places, len(head), path), notes + _line_breaks(rows)
     raise ValueError(f"{path} must have the columns path and label, got {', '.join(header) or 'no line'}")
 
 
-def _is_path(cell: str) -> bool:
-    return bool("/" in cell or "\\" in cell or os.path.splitext(cell)[1])
+def _begin_with_paths(rows: list[Row], folder: Path) -> bool:
+    """Whether the first cell looks like a path, and one of the rows begins with a file."""
+    names = [row.cells[0].replace("\\", "/") for row in rows]
+    is_path = "/" in names[0] or os.path.splitext(names[0])[1]
+    return bool(is_path) and any(name and os.path.isfile(folder / name) for name in names)
 
 
-def _any_file(rows: Iterator[Row], path: Path) -> bool:
-    """Whether one of the first rows begins with a file."""
-    few = [row.cells[0].replace("\\", "/") for row, _ in zip(rows, range(10), strict=False)]
-    return any(name and os.path.isfile(path.parent / name) for name in few)
+def _rows(text: str, delimiter: str, path: Path, skipped: int, sure: bool = True) -> Iterator[Row]:
+    """Rows that are not empty. sure: whether a quote that does not fit is a ValueError, or ends them.
 
-
-def _rows(text: str, delimiter: str, path: Path, skipped: int, first: bool = False) -> Iterator[Row]:
-    """Rows that are not empty, with the line they begin in. ValueError for a quote that does not fit."""
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
-    )
-    while True:
-        line = reader.line_num + 1 + skipped
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            if first:  # with another delimiter it may fit
-                return
+    pandas.read_csv takes `"big" cat` for a cell, and tells the lines of neither rows nor open quotes.
+    """
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
+    line = skipped + 1
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield Row(line, [cell.strip() for cell in cells])
+            line = reader.line_num + skipped + 1
+    except csv.Error as error:
+        if sure:
             raise ValueError(
                 f"{path} line {line} cannot be read ({error}): each quote must be closed in its cell, and "
                 'one inside a quoted cell must be doubled ("")'
             ) from None
-        if cells is None:
-            return
-        if any(cell.strip() for cell in cells):
-            yield Row(line, [cell.strip() for cell in cells])
 
 
 def _line_breaks(rows: list[Row]) -> list[str]:
     """A note on cells that go over several lines: a quote left open swallows the rows below it."""
     lines = [line for line, cells in rows if any("\n" in cell or "\r" in cell for cell in cells)]
-    if not lines:
-        return []
-    return [f"{len(lines):,} rows hold line breaks in other columns, the first in line {lines[0]}"]
+    what = "rows hold line breaks in other columns, the first in line"
+    return [f"{len(lines):,} {what} {lines[0]}"] if lines else []
 
 
-def _columns(rows: list[Row], places, width: int, path: Path) -> list[Row]:
+def _columns(rows: list[Row], places: tuple, width: int, path: Path) -> list[Row]:
     """Path and label of each row, "" where it has none. ValueError for cells that cannot be right."""
-    found = []
+    pairs = []
     for line, cells in rows:
         if any(cells[width:]):
             raise ValueError(
                 f"{path} line {line} has {len(cells)} cells where the first line has {width}: quote the cell "
                 "that holds the delimiter"
             )
-        pair = ["" if k is None or k >= len(cells) else cells[k] for k in places]
+        pair = ["" if place is None else "".join(cells[place : place + 1]) for place in places]
         if any("\n" in cell or "\r" in cell for cell in pair):
             raise ValueError(f"{path} line {line}: a quote is opened here and closed in another line")
-        found.append(Row(line, pair))
-    return found
+        pairs.append(Row(line, pair))
+    return pairs

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from robust_lib.find import features as feature_files
-from robust_lib.find import reading
+from robust_lib.find import listing, reading
 from tests.find.test_pictures import deep_png
 from tests.find.test_reading import COLOUR, GREY, folder, picture, problems, save, table  # noqa: F401
 
@@ -503,13 +503,14 @@ def test_an_order_for_ids(tmp_path):
 
 
 def test_the_order_of_torchvision_on_a_system_that_ignores_case(tmp_path, monkeypatch):
-    for seed, name in enumerate(["B/1.png", "B/2.png", "a/1.png", "a/Z.png", "a/b.png"]):
+    names, features = ["B/1.png", "B/2.png", "a/1.png", "a/Z.png", "a/b.png"], np.eye(5)
+    for seed, name in enumerate(names):
         save(tmp_path / "set" / name, seed)
-    plain = reading._list(tmp_path / "set", True, None).orders
-    kind = type(tmp_path)
-    monkeypatch.setattr(kind, "__lt__", lambda a, b: str(a).lower() < str(b).lower(), raising=False)
-    assert reading._list(tmp_path / "set", True, None).orders == plain
-    assert plain["imagefolder"] == ["B/1.png", "B/2.png", "a/1.png", "a/Z.png", "a/b.png"]
+    plain = reading.read(tmp_path / "set", features, paths="sorted").features
+    monkeypatch.setattr(type(tmp_path), "__lt__", lambda a, b: str(a).lower() < str(b).lower(), raising=False)
+    assert reading.list_paths(tmp_path / "set").splitlines() == names
+    for order in ("sorted", "imagefolder"):
+        torch.testing.assert_close(reading.read(tmp_path / "set", features, paths=order).features, plain)
 
 
 def _lines(nested, names):
@@ -742,9 +743,9 @@ def test_ids_need_no_file_where_features_are_given(folder):  # noqa: F811
 
 
 def test_names_fit_into_one_line():
-    assert reading.shown("a\nb\x1b[31m") == "a\\x0ab\\x1b[31m"
-    assert reading.shown("\ud800x") == "\\ud800x"
-    assert reading.shown("caf\udce9") == "caf\\xe9"
+    assert listing.shown("a\nb\x1b[31m") == "a\\x0ab\\x1b[31m"
+    assert listing.shown("\ud800x") == "\\ud800x"
+    assert listing.shown("caf\udce9") == "caf\\xe9"
 
 
 def test_rgb_of_16_bits_and_colour_arrays(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from robust_lib.detection import Detection
-from robust_lib.find import pages, reading
+from robust_lib.find import listing, pages, reading
 from robust_lib.find.search import Findings
 
 SHADES = np.arange(10, 250, 4)  # one plain shade per picture, so that a thumbnail tells which one it is
@@ -33,7 +33,7 @@ def found(tmp_path, monkeypatch):
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (20, 20), int(shade)).save(file)
     data = reading.read(root)
-    data.problems.append(reading.Problem("x.png", "left out: </script><b>broken</b>"))
+    data.problems.append(listing.Problem("x.png", "left out: </script><b>broken</b>"))
     score = np.random.default_rng(0).normal(size=60)
     score[5] = np.inf
     flagged = np.isin(np.arange(60), np.arange(2, 12))

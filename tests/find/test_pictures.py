@@ -39,16 +39,8 @@ def test_every_mode_becomes_grey_or_colour(mode):
 @pytest.mark.parametrize(
     ("low", "high", "scale"),
     [
-        (0, 255, Scale(0, 255)),
         (3, 200, Scale(0, 255)),
-        (0, 1, Scale(0, 1)),
         (0, 0.9, Scale(0, 1)),
-        (0, 65000, Scale(0, 65535)),
-        (0, 1.004, Scale(0, 1.004)),
-        (0, 0.08, Scale(0, 0.08)),
-        (0, 16, Scale(0, 16)),
-        (0, 1023, Scale(0, 1023)),
-        (0, 4095, Scale(0, 4095)),
         (-1, 1, Scale(-1, 1)),
         (-2.1, 2.6, Scale(-2.1, 2.6)),
         (40, 100, Scale(40, 100)),
@@ -67,22 +59,6 @@ def test_one_wild_picture_is_clipped():
     assert remark == "pixels of 0 … 1; 1 beyond that, clipped"
     np.testing.assert_array_equal(found(np.array([-7, 0.2, 1e8])), [0, 51, 255])
     assert pictures.common_scale([-1e8, *[0] * 29], [200] * 30)[0] == Scale(0, 255)
-
-
-@pytest.mark.parametrize(
-    ("highs", "scale"),
-    [([99] * 199 + [255], Scale(0, 255)), ([5] * 199 + [63], Scale(0, 63)), ([64] * 9, Scale(0, 255))],
-)
-def test_bytes_are_never_clipped(highs, scale):
-    assert pictures.common_scale([0] * len(highs), highs, whole=True)[0] == scale
-    assert pictures.common_scale([0] * 200, [99] * 199 + [256], whole=True)[0] == Scale(0, 99)
-
-
-@pytest.mark.parametrize("top", [1e-307, 1.5e308])
-def test_values_of_every_size_are_cast_without_a_warning(top):
-    scale, _ = pictures.common_scale([-top], [top])
-    values = np.array([-np.inf, -top, 0.5 * top, top, np.inf, np.nan])
-    np.testing.assert_array_equal(scale(values), [0, 0, 191, 255, 255, 0])
 
 
 @pytest.mark.parametrize("values", [[0, 1, np.nan, np.inf], [np.nan] * 4])
@@ -165,6 +141,6 @@ def test_fingerprints_tell_all_pixels_apart():
     plate = np.zeros((400, 400), dtype=np.uint8)
     other = plate.copy()
     other[200, 200] = 1
-    prints = [pictures.fingerprint(Image.fromarray(array)) for array in (plate, other, plate, plate[:, :200])]
+    prints = [pictures.fingerprint(array) for array in (plate, other, plate, plate[:, :200])]
     assert prints[0] == prints[2]
     assert len(set(prints)) == 3

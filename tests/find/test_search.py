@@ -51,7 +51,7 @@ def run(source, out, **options):
 
 def test_planted_errors_come_out_on_top(tmp_path):
     source, wrong = digits(tmp_path / "digits.npz", 400)
-    found = run(source, tmp_path / "out", epochs=15)
+    found = run(source, tmp_path / "out", epochs=10)
     assert wrong[found.ranking[:20]].mean() >= 0.9
     assert wrong[found.flagged].mean() >= 0.6
     assert found.flagged[wrong].mean() >= 0.6
@@ -65,20 +65,19 @@ def test_the_evidence_is_that_of_the_library(tmp_path):
     source, _ = digits(tmp_path / "digits.npz")
     found = run(source, tmp_path / "out", loss="ce", seed=3)
     exact = found.data.images.double() / 255
-    images = search._job(found.data, losses.ce(), 2, 3, "cpu", False).inputs
-    torch.testing.assert_close(images.double(), (exact - exact.mean()) / exact.std(), rtol=0, atol=1e-5)
-    labels, recipe = torch.from_numpy(found.data.labels), replace(search.IMAGES, epochs=2)
-    same = {"seed": 3, "device": "cpu", "progress": False}
+    job = search._job(found.data, losses.ce(), 2, 3, "cpu", False)
+    torch.testing.assert_close(job.inputs.double(), (exact - exact.mean()) / exact.std(), rtol=0, atol=1e-5)
+    assert job.recipe == replace(search.IMAGES, epochs=2)
+    labels, same = torch.from_numpy(found.data.labels), {"seed": 3, "device": "cpu", "progress": False}
+    given = (job.inputs, labels, losses.ce(), job.recipe)
 
-    def build(outputs):
-        return lambda seed: models.build("stride_cnn", images, outputs, seed)
+    def build(seed, outputs=10):
+        return models.build("stride_cnn", job.inputs, outputs, seed)
 
-    probs = detection.cross_validate(build(10), images, labels, losses.ce(), recipe, **same).probs
-    np.testing.assert_array_equal(found.probs, probs)
-    runs = detection.threshold_runs(
-        build(11), images, labels, losses.ce(), recipe, classes=10, runs=2, **same
-    )
+    probs = detection.cross_validate(build, *given, **same).probs
+    runs = detection.threshold_runs(lambda seed: build(seed, 11), *given, classes=10, runs=2, **same)
     cl, aum = detection.confident_learning(labels, probs), detection.area_under_margin(labels, runs)
+    np.testing.assert_array_equal(found.probs, probs)
     np.testing.assert_array_equal(found.detections["aum"].score, aum.score)
     np.testing.assert_array_equal(found.detections["cl"].flagged, cl.flagged)
     np.testing.assert_array_equal(found.flagged, cl.flagged & aum.flagged)
@@ -118,22 +117,10 @@ def test_the_table_and_the_matrix(tmp_path):
     )
 
 
-def test_features_alone(tmp_path, capsys):
-    rng = np.random.default_rng(0)
-    true = rng.integers(3, size=300)
-    labels = noise.corrupt(true, noise.uniform(3, 0.1), seed=0)
-    features = 1e3 + 40 * np.eye(3)[true] + rng.normal(size=(300, 3)) * [1, 5, 9]
-    features = np.c_[features, np.full(300, 7.0)]  # a column that says nothing
-    np.savez(tmp_path / "f.npz", features=features, labels=labels.labels)
-    found = run(tmp_path / "f.npz", tmp_path / "out", epochs=10)
-    assert labels.mask.numpy()[found.ranking[:10]].all()
-    assert "300 features of 4 numbers, 3 classes, no problem in f.npz" in capsys.readouterr().out
-
-
-# Nothing happens after the first fold is stored, so that the kill comes in time on any machine.
 KILLED = """
 import time
 from robust_lib.find import search
+search.pages.rehearse = lambda classes: None  # matplotlib is slow to import
 store = search._store
 search._store = lambda *arguments: (store(*arguments), time.sleep(600))
 search.find({!r}, {!r}, device="cpu", epochs=2, detector="cl")
@@ -165,29 +152,30 @@ def test_a_killed_run_goes_on_to_the_same_result(tmp_path, capsys):
 
 
 def trained(capsys):
-    return [
-        line.split(":")[0]
-        for line in capsys.readouterr().out.splitlines()
-        if line.startswith(("fold", "thr"))
-    ]
+    lines = capsys.readouterr().out.splitlines()
+    return [line.split(":")[0] for line in lines if line.startswith(("fold", "thr"))]
 
 
-def test_only_parts_of_the_same_run_are_used(tmp_path, capsys):
+def test_only_parts_of_the_same_run_are_used(tmp_path, monkeypatch, capsys):
     source, _ = digits(tmp_path / "digits.npz")
     out, folds = tmp_path / "out", [f"fold {k} of 5" for k in range(1, 6)]
-    run(source, out, detector="cl")
+    run(source, out, detector="cl", epochs=1)
     assert trained(capsys) == folds
-    run(source, out, detector="both")
+    run(source, out, detector="both", epochs=1)
     assert trained(capsys) == ["threshold run 1 of 2", "threshold run 2 of 2"]
     damaged = out / "parts" / "fold-2-of-5.npz"
     damaged.write_bytes(damaged.read_bytes()[:-40])
-    run(source, out, detector="cl")
+    run(source, out, detector="cl", epochs=1)
     assert trained(capsys) == ["fold 2 of 5"]
-    run(source, out, detector="cl", loss="ce")
+    run(source, out, detector="cl", epochs=1, loss="ce")
     assert trained(capsys) == folds
     digits(source, rate=0.2)
-    run(source, out, detector="cl", loss="ce")
+    run(source, out, detector="cl", epochs=1, loss="ce")
     assert trained(capsys) == folds
+    monkeypatch.setattr(search, "_code", lambda: "of another version")
+    run(source, out, detector="cl", loss="ce", epochs=1)
+    assert trained(capsys) == folds
+    assert json.loads((out / "run.json").read_text())["library_md5"] == "of another version"
 
 
 @pytest.mark.parametrize(("size", "channels"), [(1, 1), (8, 1), (28, 1), (33, 3), (64, 3)])
@@ -201,6 +189,7 @@ def test_networks_for_every_size(size, channels):
 
 
 def test_where_it_writes(tmp_path, monkeypatch):
+    quick = {"detector": "aum", "epochs": 1}
     root = tmp_path / "pets"
     for seed in range(20):
         save(root / ("cat" if seed < 10 else "dog") / f"{seed}.png", seed)
@@ -210,12 +199,12 @@ def test_where_it_writes(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="out must be a new folder or one of an earlier run, got"):
         run(root, tmp_path)
     monkeypatch.chdir(root / "cat")
-    assert run(root, None).out == tmp_path / "find-pets"
+    assert run(root, None, **quick).out == tmp_path / "find-pets"
     other, _ = digits(tmp_path / "digits.npz")
     with pytest.raises(ValueError, match="holds the results for .*pets"):
         run(other, tmp_path / "find-pets")
     monkeypatch.chdir(tmp_path)
-    assert run(other, None).out == tmp_path / "find-digits"
+    assert run(other, None, **quick).out == tmp_path / "find-digits"
     assert snapshot(root) == before
 
 
@@ -254,16 +243,6 @@ def test_agreement_is_compared_with_the_largest_class(counts, right, learned):
     assert ("they learned little" not in line) == learned
 
 
-def test_parts_of_another_version_are_made_anew(tmp_path, monkeypatch, capsys):
-    source, _ = digits(tmp_path / "digits.npz")
-    run(source, tmp_path / "out", detector="aum", epochs=1)
-    capsys.readouterr()
-    monkeypatch.setattr(search, "_code", lambda: "of another version")
-    run(source, tmp_path / "out", detector="aum", epochs=1)
-    assert len(trained(capsys)) == 2
-    assert json.loads((tmp_path / "out" / "run.json").read_text())["library_md5"] == "of another version"
-
-
 @pytest.mark.parametrize("left", [0, 1])
 def test_a_disk_that_was_full_at_the_start_costs_nothing(tmp_path, monkeypatch, left):
     source, _ = digits(tmp_path / "digits.npz")
@@ -284,22 +263,45 @@ def test_a_disk_that_was_full_at_the_start_costs_nothing(tmp_path, monkeypatch, 
     assert (tmp_path / "out" / "index.html").exists()
 
 
-def test_only_folders_of_a_run_count_as_begun(tmp_path):
-    for names, begun in (
-        ([], True),
-        (["parts/fold-1-of-5.npz"], True),
-        (["parts/fold-1-of-5.npz.partial", "run.json.partial"], True),
-        (["parts/mine.txt"], False),
-        (["run.sh"], False),
-        (["index.html"], False),
-        (["run.json"], True),
-    ):
-        out = tmp_path / f"{len(names)}-{begun}-{''.join(names).replace('/', '-')}"
-        out.mkdir()
-        for name in names:
-            (out / name).parent.mkdir(exist_ok=True)
-            (out / name).write_bytes(b"")
-        assert search._is_begun(out) == begun, names
+class Begun(Exception):
+    """find has accepted the output folder."""
+
+
+@pytest.fixture
+def begins(tmp_path, monkeypatch):
+    """Whether find would begin, or go on, in tmp_path / "out"."""
+    source, _ = digits(tmp_path / "digits.npz")
+
+    def begun(_):
+        raise Begun
+
+    monkeypatch.setattr(pages, "rehearse", begun)
+
+    def begins():
+        with pytest.raises((Begun, ValueError), match="^$|out must be a new folder or one of") as raised:
+            run(source, tmp_path / "out")
+        return raised.type is Begun
+
+    return begins
+
+
+@pytest.mark.parametrize(
+    ("names", "begun"),
+    [
+        ("", True),
+        ("parts/fold-1-of-5.npz", True),
+        ("parts/fold-1-of-5.npz.partial run.json.partial", True),
+        ("parts/mine.txt", False),
+        ("run.sh", False),
+        ("index.html", False),
+        ("run.json", True),
+    ],
+)
+def test_only_folders_of_a_run_count_as_begun(tmp_path, begins, names, begun):
+    (tmp_path / "out" / "parts").mkdir(parents=True)
+    for name in names.split():
+        (tmp_path / "out" / name).write_bytes(b"")
+    assert begins() == begun
 
 
 @pytest.mark.parametrize(
@@ -307,33 +309,36 @@ def test_only_folders_of_a_run_count_as_begun(tmp_path):
     [
         ('{"my": "results"}', False, False),
         ("[1]", False, False),
+        ("null", False, False),
         ("my notes", False, True),
         ("\0\0", True, True),
         ('{"tool": "robust_lib find"}', True, True),
+        ('{"source": "SOURCE"}', False, False),
     ],
 )
-def test_a_record_of_something_else_is_left_alone(tmp_path, content, alone, beside_parts):
+def test_a_record_of_something_else_is_left_alone(tmp_path, begins, content, alone, beside_parts):
     (tmp_path / "out").mkdir()
+    content = content.replace("SOURCE", str((tmp_path / "digits.npz").resolve()))
     (tmp_path / "out" / "run.json").write_text(content)
-    assert search._is_begun(tmp_path / "out") == alone
+    assert begins() == alone
     (tmp_path / "out" / "parts").mkdir()
-    assert search._is_begun(tmp_path / "out") == beside_parts
+    assert begins() == beside_parts
 
 
-def test_the_same_source_in_a_record_of_something_else(tmp_path):
-    source, _ = digits(tmp_path / "digits.npz")
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "run.json").write_text(json.dumps({"source": str(source.resolve())}))
-    with pytest.raises(ValueError, match="out must be a new folder or one of an earlier run, got"):
-        run(source, tmp_path / "out")
+def test_a_file_is_no_output_folder(tmp_path, begins):
+    (tmp_path / "out").write_bytes(b"")
+    assert not begins()
 
 
-def test_every_fold_gets_its_steps(tmp_path):
-    labels = np.arange(300) % 3
-    np.savez(tmp_path / "f.npz", features=np.random.default_rng(0).normal(size=(300, 4)), labels=labels)
-    data = reading.read(tmp_path / "f.npz")
-    recipe = search._job(data, losses.ce(), None, 0, "cpu", False).recipe
-    assert 600 <= recipe.epochs * -(-240 // recipe.batch_size) < 600 + 4
+@pytest.mark.parametrize("samples", [10, 300, 1000, 3000, 5000, 100_000])
+def test_every_fold_gets_its_steps(tmp_path, samples):
+    features = np.random.default_rng(0).normal(size=(samples, 4))
+    np.savez(tmp_path / "f.npz", features=features, labels=np.arange(samples) % 2)
+    recipe = search._job(reading.read(tmp_path / "f.npz"), losses.ce(), None, 0, "cpu", False).recipe
+    batches = -(-samples * 4 // 5 // recipe.batch_size)
+    assert recipe.epochs * batches >= 600
+    assert recipe.epochs >= 10
+    assert recipe.epochs == 10 or recipe.epochs * batches < 600 + batches
 
 
 @pytest.mark.parametrize(("name", "noted"), [("=1+2", 1), ("@x", 1), ("-b", 1), ("-1", 0), ("b=1", 0)])
@@ -377,24 +382,21 @@ def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path, monkeypatch):
     assert (tmp_path / "out" / "index.html").exists()
 
 
-def test_few_features_get_enough_steps():
-    for samples in (10, 300, 1000, 3000, 5000, 1_000_000):
-        recipe = search._feature_recipe(samples)
-        batches = -(-samples // recipe.batch_size)
-        assert recipe.epochs * batches >= 600
-        assert recipe.epochs >= 10
-        assert recipe.epochs == 10 or recipe.epochs * batches < 600 + batches
-
-
-@pytest.mark.parametrize("factor", [1, 1e-8, 1e40])
-def test_features_rank_no_worse_than_logistic_regression(tmp_path, factor):
+def test_features_rank_no_worse_than_logistic_regression(tmp_path, capsys):
+    """The ranking is that of the margin, with the detector "aum" as with both; features of any size are the
+    same to the networks."""
     rng = np.random.default_rng(0)
     true = np.arange(240) % 4
     flips = noise.corrupt(true, noise.uniform(4, 0.1), seed=0)
-    features = (6 * np.eye(4)[true] @ rng.normal(size=(4, 20)) + rng.normal(size=(240, 20))) * factor
-    features[7] = 1e8 * factor
-    np.savez(tmp_path / "f.npz", features=features, labels=flips.labels)
-    found = search.find(tmp_path / "f.npz", tmp_path / "out", device="cpu", progress=False)
+    features = 6 * np.eye(4)[true] @ rng.normal(size=(4, 20)) + rng.normal(size=(240, 20))
+    features[7] = 1e8
+    for factor in (1e-8, 1e40, 1):
+        np.savez(tmp_path / f"{factor}.npz", features=features * factor, labels=flips.labels)
+    found = search.find(tmp_path / "1.npz", tmp_path / "out", detector="aum", device="cpu", progress=False)
+    assert "240 features of 20 numbers, 4 classes, no problem in 1.npz" in capsys.readouterr().out
+    for factor in (1e-8, 1e40):
+        same = reading.read(tmp_path / f"{factor}.npz").features
+        torch.testing.assert_close(same, found.data.features, rtol=0, atol=1e-5)
     wrong, probs = flips.mask.numpy(), np.zeros((240, 4))
     for train, held in detection.split(flips.labels, 5, 0):
         peer = LogisticRegression(max_iter=1000).fit(found.data.features[train], flips.labels[train])
@@ -429,18 +431,10 @@ def test_the_command_lists_the_order_of_features(tmp_path):
     done = CliRunner().invoke(__main__.main, ["find", str(tmp_path / "pets"), "--list"])
     assert done.output.splitlines() == ["cat/b.png", "cat/old/a.png", "cat/z.png", "dog/1.png"]
     np.save(tmp_path / "f.npy", np.eye(4))
-    command = [
-        "find",
-        str(tmp_path / "pets"),
-        "--out",
-        str(tmp_path / "out"),
-        "--features",
-        str(tmp_path / "f.npy"),
-    ]
+    command = ["find", str(tmp_path / "pets"), "--out", str(tmp_path / "out")]
+    command += ["--features", str(tmp_path / "f.npy")]
     refused = CliRunner().invoke(__main__.main, command)
     assert refused.exit_code == 1
     assert "say which by paths" in refused.output
     taken = CliRunner().invoke(__main__.main, [*command, "--paths", "sorted", "--missing", "x"])
-    assert (
-        "at least two classes are needed" in taken.output
-    )  # the order is accepted; four samples are too few
+    assert "at least two classes are needed" in taken.output  # the order is accepted; 4 samples are too few

@@ -1,0 +1,101 @@
+"""What every reader of a source returns: its samples, their labels in words, and what had to be left out."""
+
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from robust_lib.find import pictures
+
+
+class Problem(NamedTuple):
+    """Something in the input that was left out or deserves a look, in words."""
+
+    path: str
+    problem: str
+
+
+@dataclass(kw_only=True, eq=False)
+class Samples:
+    """N samples of a source, and where their pictures are.
+
+    paths: names for people (relative to the folder or the CSV's folder; the position in an array).
+    files: None for a sample without a picture. pixels: of each sample of an array, uint8 (H, W) or (H, W, 3).
+    scales: of deep pictures, by kind.
+    """
+
+    source: Path
+    paths: list[str]
+    files: list[Path | None] | None = None
+    pixels: np.ndarray | list[np.ndarray] | None = field(default=None, repr=False)
+    scales: dict[str, pictures.Scale] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def root(self) -> Path:
+        return self.source if self.source.is_dir() else self.source.parent
+
+    def picture(self, position: int, near: int | None = None):
+        """The original picture of a sample as a PIL image of mode L or RGB; None if there is none.
+
+        near: as pictures.load.
+        """
+        from PIL import Image
+
+        if self.pixels is not None:
+            return Image.fromarray(np.ascontiguousarray(self.pixels[position]))
+        file = self.files[position] if self.files else None
+        return None if file is None else pictures.as_8_bits(pictures.load(file, near), self.scales)
+
+
+@dataclass(kw_only=True, eq=False)
+class Listing(Samples):
+    """What a source lists, before any picture is opened.
+
+    labels: "" where there is none. classes: the names that the source itself gives, if it does. orders: in
+    which rows of features may come, by name. originals: the pixels of an array before they were scaled.
+    emptied: the words, in small letters, that were read as "no label". usable: bool (N,).
+    """
+
+    labels: list[str]
+    classes: tuple[str, ...] = ()
+    orders: dict[str, list[str]] = field(default_factory=dict)
+    originals: np.ndarray | None = None
+    features: np.ndarray | None = None
+    emptied: set[str] = field(default_factory=set)
+
+    def __post_init__(self):
+        self.usable = np.ones(len(self.paths), dtype=bool)
+
+    def drop(self, positions, why: str) -> None:
+        """Leaves out one or several samples, those of them that are still usable."""
+        for n in np.atleast_1d(positions):
+            if self.usable[n]:
+                self.usable[n] = False
+                self.problems.append(Problem(self.paths[n], f"left out: {why}"))
+
+    def remark(self, position: int, what: str) -> None:
+        self.problems.append(Problem(self.paths[position], what))
+
+    def first_problems(self) -> str:
+        lines = [f"\n  {path}: {problem}" for path, problem in self.problems[:5]]
+        return "".join(lines) + ("\n  …" if len(self.problems) > 5 else "")
+
+
+def shown(path) -> str:
+    """The path for people, in one line: bytes that are no UTF-8 and control characters become \\x…"""
+    try:
+        text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # halves of a character that stand for no byte
+        text = str(path).encode("utf-8", "backslashreplace").decode()
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda control: f"\\x{ord(control[0]):02x}", text)
+
+
+def counted(counts: Counter) -> str:
+    few = [f"{name} ({count:,})" for name, count in sorted(counts.items())[:5]]
+    return ", ".join(few) + (", …" if len(counts) > 5 else "")
