@@ -1,9 +1,11 @@
-"""Images, and the wrong labels on them. Read noise, images, people, on_disk (large noisy sets) in this order;
-downloads says where files come from.
+"""Images, and the wrong labels on them.
 
-train = data.load("mnist", "train")
-noisy, flipped = data.noise.corrupt(train.labels, data.noise.uniform(10, 0.3), seed=0)
-images = data.to_float(train.images, train.name)
+Read, in this order: noise (flips under a seed, transition matrices), images (MNIST to CIFAR-100, packed in
+mini/ or whole), people (human labels and verdicts), on_disk (large noisy sets); downloads fetches files.
+
+    train = data.load("mnist", "train")
+    flips = data.noise.corrupt(train.labels, data.noise.uniform(10, 0.3), seed=0)  # flips.labels, flips.mask
+    images = data.to_float(train.images, train.name)
 """
 
 from robust_lib.data import noise, on_disk, people

@@ -1,8 +1,12 @@
-"""From training to suspicious labels. Read evidence, confident, aum, detectors, metrics in this order.
+"""From training to suspicious labels.
 
-run = detection.cross_validate(build, images, noisy, losses.gce(), recipe)
-found = detection.confident_learning(noisy, run.probs)
-detection.metrics.detection_scores(flipped, found.flagged)
+Read, in this order: evidence (the trainings: folds, threshold runs), confident (confident learning, by hand
+and by cleanlab), aum (the area under the margin), detectors (both behind one interface), metrics (scores of
+the finds).
+
+    run = detection.cross_validate(build, images, labels, losses.gce(), recipe)
+    found = detection.confident_learning(labels, run.probs)
+    detection.metrics.detection_scores(flips.mask, found.flagged)
 """
 
 from robust_lib.detection import aum, confident, metrics

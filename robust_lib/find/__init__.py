@@ -1,7 +1,11 @@
-"""The tool for your own data. Read listing, folder, tables, arrays, reading, search, pages.
+"""The tool for your own data, from a folder or list to a page that ranks the labels.
 
-found = find.find("photos/", "find-photos")
-found.table.head()
+Input: listing (samples before they are opened), from a folder, a CSV (tables), arrays or features; labels
+and pictures; reading puts them together. Then search (training, what is flagged) and pages (the ranked
+list, the page).
+
+    found = find.find("photos/", "find-photos")
+    found.table.head()
 """
 
 from robust_lib.find.reading import list_paths

@@ -1,8 +1,9 @@
 """The papers' tables and figures beside ours, made from the records.
 
-Read comparison, orderings, artefacts, drawings, pages in this order.
+Read, in this order: comparison (their numbers and ours), orderings (which orders of losses hold), artefacts
+(the state of every table and figure), drawings, pages.
 
-    gallery.comparison.table(gallery.comparison.cells("HS Table 1", "small"))
+    gallery.comparison.cells("HS Table 1", "small")
     gallery.write(Path("figures"))
 """
 

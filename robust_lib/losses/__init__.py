@@ -1,8 +1,12 @@
-"""Every loss as a weight curve. Read ops, weights, algebra, zoo, table in this order.
+"""Every loss as a curve of sample weights.
 
-loss = losses.gce(q=0.7)
-loss(logits, targets).backward()
-loss.weight(torch.tensor([0.02, 0.5]))  # the sample weight at p_y
+Read, in this order: ops (what tensors and sympy share), weights (the two margins, the weight curve by three
+routes), algebra (what a loss is: sums, shifts, the registry), zoo (every loss's formula), table (all of
+them).
+
+    loss = losses.gce(q=0.7)
+    loss(logits, targets).backward()
+    loss.weight(torch.tensor([0.02, 0.5]))  # the sample weight at p_y
 """
 
 from robust_lib.losses import ops, table, weights

@@ -1,7 +1,9 @@
-"""The papers' own numbers and their errors. Read reported, errata.
+"""The papers' own words: reported (every printed number), errata (their errors, each with a check).
 
-papers.reported.frame("CV Table 5")
-papers.ERRATA["cv-3"].check()
+    papers.reported.frame("CV Table 5")
+    papers.ERRATA["cv-3"].check()
+
+Settings of their experiments stand in sweeps, as trials.
 """
 
 from robust_lib.papers import reported

@@ -1,8 +1,11 @@
-"""Networks, and training that watches every sample. Read models, loop, dynamics in this order.
+"""Networks, and training that watches every sample.
 
-model = training.models.build("small_cnn", images, classes=10, seed=0)
-run = training.fit(model, images, noisy, losses.gce(), training.RECIPES["quick"])
-run.history[-1]["train_accuracy"]
+Read, in this order: models (every network), loop (recipes, fit, and when a run counts as collapsed,
+unlearned or diverged), dynamics (each sample's margins over the epochs, and what the papers make of them).
+
+    model = training.models.build("small_cnn", images, 10, seed=0)
+    run = training.fit(model, images, labels, losses.gce(), training.RECIPES["quick"])
+    run.history[-1]["train_accuracy"], run.state
 """
 
 from robust_lib.training import dynamics, models
