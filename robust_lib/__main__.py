@@ -54,7 +54,7 @@ def _pairs(context: click.Context, option: click.Parameter, texts: tuple[str, ..
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many, for --shake.")
 def course(only, profile: str, given: dict[str, str], out: Path, in_place: bool, shake: bool, seeds: int):
     """Run the notebooks headless, check their claims, and write pages to browse."""
-    from robust_lib.course import runner as runner
+    from robust_lib.course import runner
     from robust_lib.course import shake as shaker
 
     if shake and (in_place or profile != "quick" or "SEED" in given):

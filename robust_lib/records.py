@@ -10,6 +10,7 @@ import json
 import math
 import os
 import platform
+import shutil
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
@@ -48,11 +49,12 @@ def _by_key(path: Path) -> dict[str, dict]:
     for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), start=1):
         try:
             record = json.loads(line)
-            replaces = record["status"] == "done" or by_key.get(record["key"], record)["status"] == "failed"
+            key, done = record["key"], record["status"] == "done"
+            if done or by_key.get(key, record)["status"] == "failed":
+                by_key[key] = record
         except (ValueError, TypeError, KeyError):
-            raise ValueError(f"{path} line {number} is not a record: {line[:80]!r}") from None
-        if replaces:
-            by_key[record["key"]] = record
+            hint = "if a stopped run left half a line, delete it, and its trial runs again"
+            raise ValueError(f"{path} line {number} is not a record: {line[:80]!r}; {hint}") from None
     return by_key
 
 
@@ -64,6 +66,7 @@ def appending(path: Path) -> Iterator[tuple[dict[str, dict], Callable[[dict], No
     it then replaces, so a reader and a kill at any moment meet whole lines only. RuntimeError if another
     process has the file open in this way; the lock ends with its process. ValueError as `read`.
     """
+    path = path.resolve()  # what replaces the file would take the place of a link to it
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{path}.lock")
     try:
@@ -102,6 +105,8 @@ def atomically(path: Path, content: bytes | str) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if path.is_file():
+            shutil.copymode(path, partial)
         os.replace(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)

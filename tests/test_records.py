@@ -95,3 +95,24 @@ def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path):
     with pytest.raises(OSError, match=r"page\.html"):
         records.atomically(tmp_path / "page.html", "text")
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_a_link_to_the_file_and_its_mode_stay(tmp_path):
+    file, link = tmp_path / "far" / "some.jsonl", tmp_path / "some.jsonl"
+    file.parent.mkdir()
+    file.touch(mode=0o600)
+    link.symlink_to(file)
+    with records.appending(link) as (_, append):
+        append(line("a"))
+    assert link.is_symlink()
+    assert json.loads(file.read_text()) == line("a")
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "text", ['{"key": "a", "sta', '{"status": "done"}', '{"key": ["a"], "status": "done"}', "7"]
+)
+def test_a_line_that_is_no_record_is_named_with_what_to_do(tmp_path, text):
+    (tmp_path / "some.jsonl").write_text(json.dumps(line("b")) + "\n" + text)
+    with pytest.raises(ValueError, match=r"line 2 is not a record: .* delete it, and its trial runs again"):
+        read("some", folder=tmp_path)

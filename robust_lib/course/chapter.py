@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 
 from robust_lib import records
-from robust_lib.figures import rendered
 
 PROFILES = {
     # One thread: numbers depend little on the machine, and the small network gains only a fifth from two.
@@ -54,6 +53,8 @@ class Chapter:
         """
         import matplotlib.pyplot as plt
         from IPython.display import display
+
+        from robust_lib.figures import rendered
 
         if len(alt) < 20:
             raise ValueError(f"alt must describe the figure in words, got {alt!r}")

@@ -63,8 +63,11 @@ def _run_one(row: runner.Row, seed: int, kernels: str, out: Path) -> dict:
         runner.execute(row.path, target, row.values | {"SEED": seed}, CELL_SECONDS, **variables)
     except notebooks.NotebookError as error:
         result["error"] = str(error)
-    if claims.exists():  # then the only cell that can have failed is the claims' own
-        result = {"key": key, "claims": json.loads(claims.read_text(encoding="utf-8"))}
+    if claims.exists():
+        result["claims"] = json.loads(claims.read_text(encoding="utf-8"))
+        if not all(claim["passed"] for claim in result["claims"]):  # theirs is the error
+            result.pop("error", None)
+    if "error" not in result:
         records.atomically(kept, json.dumps(result))
     return result
 

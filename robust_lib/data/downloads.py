@@ -20,7 +20,7 @@ from tqdm import tqdm
 TIMEOUT_SECONDS = (10.0, 30.0)  # to connect, and from one byte to the next
 PATIENCE_SECONDS = 30.0  # a mirror that sends fewer than LEAST_BYTES in so many seconds is left for the next
 LEAST_BYTES = 500_000
-CHUNK_BYTES = 1 << 14  # patience is looked at each time so much has come
+CHUNK_BYTES = 1 << 10  # patience is looked at each time so much has come
 ABSENT = "not there"
 
 

@@ -50,6 +50,7 @@ MIRRORS = {
     ),
 }
 # torchvision has the md5 of every other file; these it reads as they are.
+IDX_BEGIN = {"train": "train", "test": "t10k"}  # of the names of a split's files
 IDX_MD5 = {
     "mnist": {
         "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -217,19 +218,23 @@ def _load_full(name: str, split: str) -> ImageSet:
     hint = f"Without a network: set ROBUST_DATA to a folder that has torchvision's {source.places[0]} in it."
     if name in MINI_MD5:
         hint += ' The packed images, size="mini", need neither.'
-    read, download = partial(_read, name, split), partial(_download, name)
+    read, download = partial(_read, name, split), partial(_download, name, split)
     (images, labels), root = downloads.obtain(source.title, read, download, hint)
     origin = f"{source.title}: all {split} images, from {root}"
     return ImageSet(name, images, labels, source.classes, torch.arange(len(images)), origin)
 
 
-def _files(name: str) -> tuple[dict[str, str], dict[str, str]]:
-    """{path below the root: md5} of a set's files, and of its archives, as torchvision lays both."""
+def _files(name: str, split: str) -> tuple[dict[str, str], dict[str, str]]:
+    """{path below the root: md5} of a set's files, and of its archives, as torchvision lays both.
+
+    Of MNIST and Fashion-MNIST those of the split; torchvision's reader of CIFAR wants the whole set.
+    """
     from torchvision import datasets
 
     source, folder = getattr(datasets, SETS[name].reader), SETS[name].places[0]
     if name in IDX_MD5:
-        files, archives = IDX_MD5[name], {f"{folder}/{file}": md5 for file, md5 in source.resources}
+        files = {file: md5 for file, md5 in IDX_MD5[name].items() if file.startswith(IDX_BEGIN[split])}
+        archives = {f"{folder}/{file}": md5 for file, md5 in source.resources if file[:-3] in files}
     else:
         meta = (source.meta["filename"], source.meta["md5"])
         files = dict([*source.train_list, *source.test_list, meta])
@@ -241,11 +246,11 @@ def _read(name: str, split: str, root: Path) -> tuple[tuple[torch.Tensor, torch.
     """(images, labels) by torchvision's readers, if every md5 is right; `downloads` says what comes back."""
     from torchvision import datasets
 
-    files, archives = _files(name)
+    files, archives = _files(name, split)
     if problems := downloads.faults(root, files):
         return None, problems | downloads.faults(root, archives)
     if name in IDX_MD5:  # not by datasets.MNIST: it prefers a .pt file of old versions, of unknown md5
-        begin = f"{root / SETS[name].places[0]}/{'train' if split == 'train' else 't10k'}"
+        begin = f"{root / SETS[name].places[0]}/{IDX_BEGIN[split]}"
         images = datasets.mnist.read_image_file(f"{begin}-images-idx3-ubyte")[:, None]
         return (images, datasets.mnist.read_label_file(f"{begin}-labels-idx1-ubyte")), {}
     cifar = getattr(datasets, SETS[name].reader)(root, train=split == "train")
@@ -253,11 +258,11 @@ def _read(name: str, split: str, root: Path) -> tuple[tuple[torch.Tensor, torch.
     return (images, torch.tensor(cifar.targets)), {}
 
 
-def _download(name: str, root: Path) -> dict:
+def _download(name: str, split: str, root: Path) -> dict:
     """Unpacks a set below root: from the archives that a root has, otherwise from those of a mirror."""
     from torchvision.datasets.utils import extract_archive
 
-    files, archives = _files(name)
+    files, archives = _files(name, split)
     problems = {}
     with downloads.scratch(root) as scratch:
         for archive, md5 in archives.items():

@@ -4,7 +4,7 @@
 one begins. `cross_validate` collects the folds.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -71,12 +71,13 @@ def folds(
     recipe: Recipe,
     *,
     folds: int = 5,
-    only: Iterable[int] | None = None,
+    only: Collection[int] | None = None,
     seed: int = 0,
     device: str = "auto",
     progress: bool | None = None,
 ) -> Iterator[Fold]:
     """Trains a network for every fold, or for those whose numbers (from 0) are in `only`, and yields each.
+    Nothing is trained, and no error raised, before the first is asked for.
 
     build(s) makes a network with fresh weights; fold k has the seed s = folds · seed + k, so it is the same
     whichever others are trained. Raises ValueError as `split`, or if build returns one network twice.
@@ -90,8 +91,9 @@ def folds(
         if any(model is one for one in seen):
             raise ValueError("build must make a new network for every fold, got the same one again")
         seen.append(model)
-        inputs = images[train.to(images.device)], labels[train]
-        fit = training.fit(model, *inputs, loss, recipe, seed=fold_seed, device=device, progress=progress)
+        options = {"seed": fold_seed, "device": device, "progress": progress}
+        # No name for the fold's images: they would stay in memory beside those of the next.
+        fit = training.fit(model, images[train.to(images.device)], labels[train], loss, recipe, **options)
         logits = training.predict(model, images[held.to(images.device)].to(training.pick_device(device)))
         yield Fold(number, held, logits.float().softmax(1).cpu(), fit)
 
@@ -99,8 +101,9 @@ def folds(
 def cross_validate(
     build: Build, images: Tensor, labels: Tensor, loss, recipe: Recipe, **options
 ) -> CrossValidation:
-    """Out-of-sample probabilities by stratified k-fold cross-validation. Arguments and errors as `folds`."""
-    done = list(folds(build, images, labels, loss, recipe, **options))
+    """Out-of-sample probabilities by stratified k-fold cross-validation. Arguments and errors as `folds`, all
+    of which are trained."""
+    done = list(folds(build, images, labels, loss, recipe, **options, only=None))
     probs = torch.empty(len(labels), done[0].probs.shape[1])
     fold = torch.empty(len(labels), dtype=torch.int64)
     for one in done:
@@ -117,7 +120,7 @@ def threshold_runs(
     *,
     classes: int,
     runs: int = 1,
-    only: Iterable[int] | None = None,
+    only: Collection[int] | None = None,
     when: str = "train",
     seed: int = 0,
     device: str = "auto",

@@ -5,7 +5,6 @@ import io
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
 
 CLEAN, NOISY = "#0072B2", "#D55E00"  # blue and vermilion of Okabe & Ito: told apart by every kind of eye
 COLOURS = ["#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F"]
@@ -14,6 +13,8 @@ DASHES = ["-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0,
 
 def panels(rows: int, columns: int, width: float = 3.4, height: float = 2.7, **options):
     """A figure with a grid of axes (rows, columns), always two-dimensional."""
+    import seaborn as sns  # with pandas and scipy: seconds that only a drawing is to cost
+
     sns.set_theme(style="ticks", context="notebook", font_scale=0.8)
     size = (width * columns, height * rows)
     fig, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **options)

@@ -136,10 +136,14 @@ class Job:
         runs = [r for r in range(THRESHOLD_RUNS) if _run_name(r) in names]
         options |= {"classes": self.classes, "runs": THRESHOLD_RUNS, "only": runs}
         for run in detection.threshold_runs(lambda seed: self.build(seed, 1), *arguments, **options):
-            inputs = self.inputs.to(training.pick_device(self.device))
-            probs = training.predict(run.fit.model, inputs)[:, : self.classes].softmax(1).cpu().numpy()
+            probs = self._probs(run.fit.model)
             arrays = {"margins": run.margins.numpy(), "mask": run.mask.numpy(), "probs": probs}
             yield _run_name(run.number), self._checked(run.fit, arrays)
+
+    def _probs(self, model: nn.Module) -> np.ndarray:
+        """Of the real classes, for all samples; their copy on the device ends with this call."""
+        logits = training.predict(model, self.inputs.to(training.pick_device(self.device)))
+        return logits[:, : self.classes].softmax(1).cpu().numpy()
 
     def build(self, seed: int, more: int = 0) -> nn.Module:
         """A network with fresh weights and an output for every class, and `more`."""

@@ -7,5 +7,5 @@ Read, in this order: comparison (their numbers and ours), orderings (which order
     gallery.write(Path("figures"))
 """
 
-from robust_lib.gallery import comparison, drawings
+from robust_lib.gallery import comparison
 from robust_lib.gallery.pages import draw, write

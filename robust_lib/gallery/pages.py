@@ -59,7 +59,7 @@ them yet, so there is no figure; this is what there is:
 PLAIN = {"alpha": "α_t · 10⁴"}  # metrics whose name on an axis is TeX
 NOTATION = "CV, HS, SY and the symbols: [notation and glossary](../notebooks/notation_and_glossary.md)."
 HEADINGS = {"paper": "At the paper's scale", "small": "Small version"}
-# What is drawn of an artefact without printed numbers, by a function of figures/comparison.py, and in words.
+# What is drawn of an artefact without printed numbers, by a function of drawings.py, and in words.
 DRAWINGS = {
     "HS Fig. 8": ("heat_maps", "F1 by noise rate, and by loss, γ and c, as maps with the numbers in them"),
     "HS Fig. 11": (

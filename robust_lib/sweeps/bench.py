@@ -8,7 +8,6 @@ import time
 
 import torch
 import torch.nn.functional as F
-from tabulate import tabulate
 from torch import nn
 from torch.utils.benchmark import Timer
 
@@ -59,6 +58,8 @@ def table(ratios: dict[tuple[str, int], dict[str, float]]) -> str:
         row = [column[name] for column in ratios.values()]
         rows.append([name, *row, "over" if max(row) > LIMIT else ""])
     heads = [f"{network} {batch}" for network, batch in ratios]
+    from tabulate import tabulate
+
     return tabulate(rows, ["loss", *heads, ""], tablefmt="plain", floatfmt=".2f")
 
 
@@ -163,11 +164,11 @@ def flops_per_image(network: str, images: torch.Tensor, classes: int) -> float:
 
 
 def gemm_rate(precision: str, size: int = 2048) -> float:
-    """Operations per second of a square matrix product on the CPU, the median of a few."""
+    """Operations per second of a square matrix product on the CPU, the best of a few."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
     timer = Timer("a @ b", globals={"a": a, "b": b}, num_threads=torch.get_num_threads())
-    return 2 * size**3 / timer.blocked_autorange().median
+    return 2 * size**3 / min(timer.blocked_autorange().times)
 
 
 def training_table(pictures, test, epochs: int, network: str = "hs_mnist") -> str:
@@ -182,5 +183,7 @@ def training_table(pictures, test, epochs: int, network: str = "hs_mnist") -> st
             f"{speed / 1e9:.1f}", f"{speed / gemm_rate(WAYS[way]):.0%}",
             " ".join(f"{value:.4f}" for value in row["accuracy"]),
         ])  # fmt: skip
+    from tabulate import tabulate
+
     heads = ["way", "images/s", "ratio", "GFLOP/s", "of GEMM", "accuracy per seed"]
     return tabulate(rows, heads, tablefmt="plain", disable_numparse=True, colalign=["left", *["right"] * 4])

@@ -2,6 +2,7 @@
 
 import json
 
+import ipywidgets  # noqa: F401  (before a test puts something in the place of display, which it imports)
 import pytest
 import torch
 

@@ -83,3 +83,8 @@ def test_the_second_threshold_run_alone_is_the_second_of_two(digits):
     assert alone.number == 1
     assert torch.equal(alone.mask, second.mask)
     assert torch.equal(alone.margins, second.margins)
+
+
+def test_cross_validation_trains_every_fold(digits):
+    with pytest.raises(TypeError, match="only"):
+        detection.cross_validate(None, *digits, losses.ce(), Recipe(epochs=1), only=[0])

@@ -1,4 +1,4 @@
-"""own_data: inputs that people bring, and other tools have stumbled over. Each is one of a kind."""
+"""Inputs that people bring, and other tools have stumbled over. Each is one of a kind."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""own_data: what is read, what is left out and named, and that the input stays as it is."""
+"""What is read, what is left out and named, and that the input stays as it is."""
 
 import os
 
