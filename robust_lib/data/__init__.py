@@ -1,7 +1,8 @@
-"""Images, and the wrong labels on them.
+"""Images, their features, and the wrong labels on them.
 
 Read, in this order: noise (flips under a seed, transition matrices), images (MNIST to CIFAR-100, packed in
-mini/ or whole), people (human labels and verdicts), on_disk (large noisy sets); downloads fetches files.
+mini/ or whole), people (human labels and verdicts), features (of frozen networks),
+on_disk (large noisy sets); downloads fetches files.
 
     train = data.load("mnist", "train")
     flips = data.noise.corrupt(train.labels, data.noise.uniform(10, 0.3), seed=0)  # flips.labels, flips.mask
@@ -10,6 +11,7 @@ mini/ or whole), people (human labels and verdicts), on_disk (large noisy sets);
 
 from robust_lib.data import noise, on_disk, people
 from robust_lib.data.downloads import DataError, roots
+from robust_lib.data.features import BACKBONE, extract
 from robust_lib.data.images import (
     CIFAR10,
     MINI_MD5,

