@@ -77,7 +77,6 @@ def extract(
                 _store(file, features)
             else:
                 bar.total -= len(chunk)  # speed and time left are about what is computed now
-                bar.refresh()
             chunks.append(features)
     return torch.cat(chunks)
 
