@@ -80,7 +80,7 @@ def is_cut(picture) -> bool:
 
     A PIL image that was just opened, or one of `load`.
     """
-    raw = any(";16" in str(tile.args) for tile in getattr(picture, "tile", ()))
+    raw = any(";16" in str(tile[3]) for tile in getattr(picture, "tile", ()))
     return CUT in picture.info or (raw and not depth(picture))
 
 
