@@ -98,17 +98,15 @@ def test_the_packs_are_small_and_documented():
 
 
 def test_a_pack_is_cut_again_bit_for_bit(cutter):
+    """What is in it; the zip around it has other headers where Python is older than 3.11.4."""
     blob = cutter.pack({split: packed("mnist", split) for split in ("train", "test")})
     with np.load(io.BytesIO(blob)) as again, np.load(images.MINI / "mnist.npz") as recorded:
         assert again.files == recorded.files
         for key in again.files:
             a, b = again[key], recorded[key]
-            if key.endswith("sheet"):  # the same pixels, whatever the encoder
+            if key.endswith("sheet") and features.version("webp") != "1.6.0":  # another encoder: the pixels
                 a, b = (np.asarray(Image.open(io.BytesIO(sheet.tobytes()))) for sheet in (a, b))
             assert np.array_equal(a, b), key
-    if features.version("webp") != "1.6.0":
-        pytest.skip("the packs' bytes are those of libwebp 1.6.0")
-    assert md5(blob) == images.MINI_MD5["mnist"]
 
 
 def test_a_sheet_in_colour_is_cut_again(cutter):
