@@ -2,8 +2,8 @@
 
     python scripts/cut_mini_packs.py [FOLDER]     # FOLDER: where to write; robust_lib/data/mini if not given
 
-The same choice of images always; the same bytes with the Pillow, libwebp and numpy of requirements.lock and Python
-3.11.4 or later (3.11.2 writes other zip headers around the same contents).
+The same choice of images always; the same bytes with the Pillow, libwebp and numpy of requirements.lock and
+Python 3.11.7 (3.11.2 writes other zip headers around the same contents).
 """
 
 import hashlib

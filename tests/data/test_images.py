@@ -98,7 +98,7 @@ def test_the_packs_are_small_and_documented():
 
 
 def test_a_pack_is_cut_again_bit_for_bit(cutter):
-    """What is in it; the zip around it has other headers where Python is older than 3.11.4."""
+    """What is in it; the zip around it has other headers where Python is older."""
     blob = cutter.pack({split: packed("mnist", split) for split in ("train", "test")})
     with np.load(io.BytesIO(blob)) as again, np.load(images.MINI / "mnist.npz") as recorded:
         assert again.files == recorded.files
