@@ -14,7 +14,8 @@ def test_packages_import_downwards_and_through_doors(monkeypatch, capsys):
 
 def test_doors_bring_nothing_heavy_but_torch():
     """On Colab papermill is not there; elsewhere each of these takes a good part of a second."""
-    heavy = {"seaborn", "matplotlib", "pandas", "sklearn", "cleanlab", "torchvision", "papermill", "tabulate"}
+    heavy = {"seaborn", "matplotlib", "pandas", "scipy", "sklearn", "cleanlab", "torchvision"}
+    heavy |= {"papermill", "tabulate"}
     doors = "losses, data, training, detection, sweeps, papers, find, course"
     code = f"import sys\nfrom robust_lib import {doors}\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
