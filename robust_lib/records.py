@@ -6,6 +6,7 @@ holds is in results/README.md.
 
 import datetime
 import functools
+import hashlib
 import json
 import math
 import os
@@ -59,10 +60,10 @@ def _by_key(path: Path) -> dict[str, dict]:
 
 
 @contextmanager
-def appending(path: Path) -> Iterator[tuple[dict[str, dict], Callable[[dict], None]]]:
-    """Open for one writer: (what is recorded by key, a function that appends one record).
+def appending(path: Path) -> Iterator[tuple[dict[str, dict], Callable[..., None]]]:
+    """Open for one writer: (what is recorded by key, a function that appends one record or several).
 
-    The record is on the disk when that function returns: the file is written anew beside the old one, which
+    They are on the disk when that function returns: the file is written anew beside the old one, which
     it then replaces, so a reader and a kill at any moment meet whole lines only. RuntimeError if another
     process has the file open in this way; the lock ends with its process. ValueError as `read`.
     """
@@ -74,11 +75,11 @@ def appending(path: Path) -> Iterator[tuple[dict[str, dict], Callable[[dict], No
     except Timeout:
         raise RuntimeError(f"another sweep is writing {path}; wait for it, or stop it first") from None
 
-    def append(record: dict) -> None:
+    def append(*rows: dict) -> None:
         before = path.read_bytes() if path.exists() else b""
         newline = b"\n" if before and not before.endswith(b"\n") else b""
-        line = json.dumps(_plain(record), allow_nan=False).encode() + b"\n"
-        atomically(path, before + newline + line)
+        lines = b"".join(json.dumps(_plain(row), allow_nan=False).encode() + b"\n" for row in rows)
+        atomically(path, before + newline + lines)
 
     try:
         yield _by_key(path), append
@@ -130,6 +131,14 @@ def provenance(device: torch.device) -> dict[str, str | int | bool | None]:
 def versions() -> dict[str, str]:
     """Of the packages that numbers depend on."""
     return {name: version(name) for name in PACKAGES}
+
+
+def library_md5() -> str:
+    """Of all modules of this package, as they are on the disk now."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for path in sorted(_HERE.rglob("*.py")):
+        digest.update(path.relative_to(_HERE).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 @functools.cache

@@ -21,10 +21,11 @@ def test_appended_records_are_read_again(tmp_path):
         assert known == {}
         append(line("a", value=0.1, none=float("nan"), far=float("inf"), curve=[1.0, float("nan")]))
         assert read("some", "small", tmp_path)[0]["value"] == 0.1  # on the disk at once
-        append(line("b"))
+        append(line("b"), line("c"))
     found = read("some", "small", tmp_path)
-    assert found == [line("a", value=0.1, none=None, far=None, curve=[1.0, None]), line("b")]
-    assert path.read_bytes().count(b"\n") == 2
+    first = line("a", value=0.1, none=None, far=None, curve=[1.0, None])
+    assert found == [first, line("b"), line("c")]
+    assert path.read_bytes().count(b"\n") == 3
 
 
 def test_a_finished_record_beats_a_failed_one(tmp_path):

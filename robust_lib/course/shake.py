@@ -75,11 +75,11 @@ def _run_one(row: runner.Row, seed: int, kernels: str, out: Path) -> dict:
 def _key(row: runner.Row) -> str:
     """A hash of the notebook's cells and parameters, the library, the records and the versions: while it is
     the same, a run need not be repeated."""
-    digest = hashlib.md5(repr((row.values, records.versions())).encode(), usedforsecurity=False)
+    run = (row.values, records.versions(), records.library_md5())
+    digest = hashlib.md5(repr(run).encode(), usedforsecurity=False)
     for cell in notebooks.code_cells(notebooks.read(row.path)):
         digest.update(cell.source.encode())
-    files = [*Path(records.__file__).parent.rglob("*.py"), *records.RESULTS.rglob("*.jsonl")]
-    for file in sorted(files):
+    for file in sorted(records.RESULTS.rglob("*.jsonl")):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

@@ -6,7 +6,7 @@ The probabilities must be out-of-sample (cross-validation): a model agrees too e
 import numpy as np
 from torch import Tensor
 
-from robust_lib.data.noise import as_labels
+from robust_lib.data.noise import as_labels, one_of
 
 METHODS = ("both", "prune_by_class", "prune_by_noise_rate", "confident_learning")
 SCORES = ("normalized_margin", "self_confidence")
@@ -28,8 +28,7 @@ def flag(labels, probs, method: str = "both") -> np.ndarray:
     without samples.  cleanlab would give that class a threshold of 2, which no p reaches, and miss the
     errors that belong to it without a word.
     """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    one_of("method", method, METHODS)
     labels, probs = _check_every_class(labels, probs)
     from cleanlab.filter import find_label_issues
 
@@ -58,8 +57,7 @@ def by_hand(labels, probs, method: str = "both") -> np.ndarray:
     class is kept (at the cost of the row's other counts, evenly, rounded down); what the network itself would
     label as given is never flagged.  Arguments and errors as `flag`.
     """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    one_of("method", method, METHODS)
     labels, probs = _check_every_class(labels, probs)
     sizes, (counted, guess) = np.bincount(labels), _confident_class(labels, probs)
     if method == "confident_learning":
@@ -125,8 +123,7 @@ def rank(labels, probs, method: str = "normalized_margin") -> np.ndarray:
     With y the given label: self_confidence = p_y; normalized_margin = (p_y - max_{k != y} p_k + 1)/2.
     Input and errors as `flag`, but a class may be without samples.
     """
-    if method not in SCORES:
-        raise ValueError(f"method must be one of {', '.join(SCORES)}, got {method!r}")
+    one_of("method", method, SCORES)
     labels, probs = _check(labels, probs)
     from cleanlab.rank import get_label_quality_scores
 

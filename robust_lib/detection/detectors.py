@@ -54,14 +54,15 @@ def area_under_margin(
     that diverged), and as `aum.threshold`.
     """
     total, judged = np.zeros(len(as_labels(labels))), np.zeros(len(labels))
-    for run in (runs := list(runs)):
+    runs = list(runs)
+    if not runs:
+        raise ValueError("runs must hold at least one ThresholdRun, got none")
+    for run in runs:
         values = _mean_over_epochs(run.margins, "margins", len(total), skip)
         limit = aum.threshold(values, run.mask, percentile)
         able = ~run.mask.cpu().numpy()
         total[able] += values.numpy()[able] - limit
         judged += able
-    if not runs:
-        raise ValueError("runs must hold at least one ThresholdRun, got none")
     score = np.divide(total, judged, out=np.full(len(total), np.inf), where=judged > 0)
     return Detection(score < 0, score)
 

@@ -6,8 +6,6 @@
 Every fold and threshold run is stored as it ends, so that the same call goes on where one was stopped.
 """
 
-import functools
-import hashlib
 import io
 import json
 import math
@@ -312,18 +310,9 @@ def _settings(job: Job, data: OwnData) -> dict:
         "seed": job.seed,
         "folds": FOLDS,
         "device": job.device,
-        "library_md5": _code(),
+        "library_md5": records.library_md5(),  # parts made by other code are not mixed with ours
         **{package: version(package) for package in ("torch", "numpy", "scikit-learn")},
     }
-
-
-@functools.cache
-def _code() -> str:
-    """md5 of this package's modules: evidence made by another version of them is not mixed with ours."""
-    digest = hashlib.md5(usedforsecurity=False)
-    for path in sorted(Path(records.__file__).parent.rglob("*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 def _evidence(job: Job, folder: Path, settings: dict, detector: str) -> dict[str, dict[str, np.ndarray]]:

@@ -20,6 +20,7 @@ import torch
 from tqdm import tqdm
 
 from robust_lib import data, records
+from robust_lib.data.noise import one_of
 from robust_lib.sweeps.plans import SWEEPS, Trial, attempt, obstacles, path_of, read
 from robust_lib.sweeps.trials import spoils_process
 from robust_lib.training import models
@@ -128,9 +129,10 @@ def run_sweep(
     with records.appending(path) as (known, append):
         again = {key for key, record in known.items() if retry_failed and record["status"] == "failed"}
         todo = [trial for trial in trials if trial.key not in known.keys() - again]
-        for trial in [trial for trial in todo if trial.key in (elsewhere or {})]:
-            append(elsewhere[trial.key])
-            todo.remove(trial)
+        copied = {trial.key: elsewhere[trial.key] for trial in todo if trial.key in (elsewhere or {})}
+        if copied:
+            append(*copied.values())  # at once: the file is written anew by each call
+        todo = [trial for trial in todo if trial.key not in copied]
         # What is recorded needs no data any more; and a cluster's workers have data of their own.
         blocked = {} if where.startswith("dask:") else _blocked(todo, try_data=True)
         for reason, trials_out in blocked.items():
@@ -206,8 +208,7 @@ def run_named(
     What another sweep has recorded already is copied from there: HS Fig. 8 shares its trials with Table 1.
     network takes the place of every trial's own: other trials, with other keys.
     """
-    if name not in SWEEPS:
-        raise ValueError(f"name must be one of {', '.join(SWEEPS)}, got {name!r}")
+    one_of("name", name, SWEEPS)
     if scale == "small":
         torch.set_num_threads(1)  # as the quick profile: the numbers then depend little on the machine
     trials = SWEEPS[name].trials(scale, seeds)

@@ -12,6 +12,7 @@ stand in for CIFAR-100.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from robust_lib.data.noise import one_of
 from robust_lib.papers import reported
 from robust_lib.records import SCALES, path_of, read
 from robust_lib.sweeps.trials import Trial, attempt, obstacles, run
@@ -36,8 +37,7 @@ class Sweep:
 
     def trials(self, scale: str = "paper", seeds: int | None = None) -> list[Trial]:
         """All trials, of every cell the first seed before the second. ValueError: an unknown scale."""
-        if scale not in SCALES:
-            raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}")
+        one_of("scale", scale, SCALES)
         trials = self.make(self.seeds[scale] if seeds is None else seeds, scale)
         assert len({trial.key for trial in trials}) == len(trials), f"{self.name} lists a trial twice"
         return trials

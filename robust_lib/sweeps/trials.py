@@ -78,8 +78,7 @@ class Trial:
         for name in ("params", "changes"):
             object.__setattr__(self, name, tuple(sorted(dict(getattr(self, name)).items())))
         noise.check_seed(self.seed)
-        if self.detector not in DETECTORS:
-            raise ValueError(f"detector must be one of {', '.join(DETECTORS)}, got {self.detector!r}")
+        noise.one_of("detector", self.detector, DETECTORS)
         kind, _, who = self.noise.partition(":")
         if not (self.noise in NOISES or (kind in ("human-like", "human") and who)):
             raise ValueError(

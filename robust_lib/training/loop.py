@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from robust_lib.data.noise import one_of
 from robust_lib.training.dynamics import Recorder
 
 COLLAPSE_SHARE = 0.99  # a network that gives one class to this share of a mixed training set has collapsed
@@ -26,11 +27,6 @@ def pick_device(device: str) -> torch.device:
     if place.type == "cuda" and place.index is None:  # fit works in a thread whose current GPU is another
         place = torch.device("cuda", torch.cuda.current_device())
     return place
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -57,10 +53,10 @@ class Recipe:
     precision: str = "fp32"
 
     def __post_init__(self):
-        _one_of("optimizer", self.optimizer, ("adam", "sgd"))
-        _one_of("schedule", self.schedule, ("constant", "cosine", "step"))
-        _one_of("augment", self.augment, ("none", "crop-flip"))
-        _one_of("precision", self.precision, ("fp32", "bf16"))
+        one_of("optimizer", self.optimizer, ("adam", "sgd"))
+        one_of("schedule", self.schedule, ("constant", "cosine", "step"))
+        one_of("augment", self.augment, ("none", "crop-flip"))
+        one_of("precision", self.precision, ("fp32", "bf16"))
         for name in ("epochs", "batch_size", "lr"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")

@@ -172,7 +172,7 @@ def test_only_parts_of_the_same_run_are_used(tmp_path, monkeypatch, capsys):
     digits(source, rate=0.2)
     run(source, out, detector="cl", epochs=1, loss="ce")
     assert trained(capsys) == folds
-    monkeypatch.setattr(search, "_code", lambda: "of another version")
+    monkeypatch.setattr(records, "library_md5", lambda: "of another version")
     run(source, out, detector="cl", loss="ce", epochs=1)
     assert trained(capsys) == folds
     assert json.loads((out / "run.json").read_text())["library_md5"] == "of another version"

@@ -1,6 +1,8 @@
 """Checks for the exercises: right, a hint, or "not attempted". They print and never stop a notebook.
 
-check("01.2", gce_peak)  # the graders of chapter 01 are in chapter01.py, and so on
+    check("01.2", gce_peak)
+
+The graders of chapter 01 are in chapter01.py, and so on.
 """
 
 from robust_lib.course.checks import (
