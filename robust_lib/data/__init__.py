@@ -11,7 +11,7 @@ on_disk (large noisy sets); downloads fetches files.
 
 from robust_lib.data import noise, on_disk, people
 from robust_lib.data.downloads import DataError, roots
-from robust_lib.data.features import BACKBONE, extract
+from robust_lib.data.features import BACKBONE, PACK_MD5, PACK_PIXELS, FeatureSet, extract, load_features
 from robust_lib.data.images import (
     CIFAR10,
     MINI_MD5,

@@ -1,5 +1,6 @@
-"""Features of a frozen network.
+"""Features of a frozen network: of your own pictures, and packed for all of CIFAR-10 and CIFAR-100.
 
+    train = load_features("cifar100", "train")                   # 50,000 images, no network needed
     features = extract(files, folder="features")                 # a stopped run goes on where it was
     features = extract(images, "vit_small_patch14_dinov2", size=224, device="cuda")
 
@@ -15,6 +16,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,12 +27,56 @@ from torch.nn import functional as F
 
 from robust_lib import records
 from robust_lib.data import downloads
+from robust_lib.data import images as image_sets
 
 BACKBONE = "tf_efficientnet_lite0"
 BACKBONE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+PACK_PIXELS = 224  # the side of the pictures that the packs were made of
+PACK_MD5 = {"cifar10": "", "cifar100": ""}
 CHUNK = 256  # pictures in one file on disk: so many at most are computed twice after a stop
 CPU_BATCH = 8  # a CPU's caches hold the activations of few pictures: 64 at once take twice as long
 GPU_BATCH = 128
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSet:
+    """Features of one split: `features` float32 (N, D), `labels` int64 (N,), numbers into `classes`.
+
+    `superclasses` int64 (N,) are CIFAR-100's 20 groups of classes, None for CIFAR-10. `index` int64 (N,) is
+    each image's place in the full split; `origin` says in words where the features came from.
+    """
+
+    name: str
+    features: torch.Tensor
+    labels: torch.Tensor
+    superclasses: torch.Tensor | None
+    classes: tuple[str, ...]
+    index: torch.Tensor
+    origin: str
+
+
+def load_features(name: str, split: str = "train") -> FeatureSet:
+    """Features of every image of "cifar10" or "cifar100": 50,000 of "train", 10,000 of "test".
+
+    They are principal components of BACKBONE's features at PACK_PIXELS, in order of variance, rounded to
+    multiples of a step for each component (mini/README.md). Raises ValueError for an unknown name
+    or split, DataError when the pack is damaged.
+    """
+    for argument, given, allowed in (("name", name, tuple(PACK_MD5)), ("split", split, ("train", "test"))):
+        if given not in allowed:
+            raise ValueError(f"{argument} must be one of {allowed}; got {given!r}")
+    file = f"{name}_features.npz"
+    image_sets.check_pack(file, PACK_MD5[name])
+    with np.load(image_sets.MINI / file, allow_pickle=False) as pack:
+        features = torch.from_numpy(pack[split] * pack["step"])
+        labels = torch.from_numpy(pack[f"{split}_labels"].astype(np.int64))
+    title, classes = image_sets.SETS[name].title, image_sets.SETS[name].classes
+    superclasses = torch.tensor(image_sets.cifar100_superclasses())[labels] if name == "cifar100" else None
+    origin = (
+        f"{title}: all {len(labels):,} {split} images, {features.shape[1]} principal components of "
+        f"{BACKBONE}'s features at {PACK_PIXELS} px, packed with robust_lib (mini/{file})"
+    )
+    return FeatureSet(name, features, labels, superclasses, classes, torch.arange(len(labels)), origin)
 
 
 def extract(

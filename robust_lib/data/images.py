@@ -174,9 +174,7 @@ def cifar100_superclasses() -> tuple[int, ...]:
 def _load_mini(name: str, split: str) -> ImageSet:
     from PIL import Image
 
-    if problems := downloads.faults(MINI, {f"{name}.npz": MINI_MD5[name]}):
-        text = f"the mini pack of {name} is damaged; install the package again."
-        raise downloads.DataError(text + downloads.listed(problems))
+    check_pack(f"{name}.npz", MINI_MD5[name])
     channels, height, width = SETS[name].shape
     with np.load(MINI / f"{name}.npz", allow_pickle=False) as pack:
         labels, index = (pack[f"{split}_{key}"].astype(np.int64) for key in ("labels", "index"))
@@ -187,6 +185,13 @@ def _load_mini(name: str, split: str) -> ImageSet:
     return ImageSet(
         name, images, torch.from_numpy(labels), SETS[name].classes, torch.from_numpy(index), origin
     )
+
+
+def check_pack(file: str, md5: str) -> None:
+    """DataError when a file that comes with the package has another md5."""
+    if problems := downloads.faults(MINI, {file: md5}):
+        text = f"the pack {file} is damaged; install the package again."
+        raise downloads.DataError(text + downloads.listed(problems))
 
 
 def _pairs(split: str) -> ImageSet:

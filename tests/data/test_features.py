@@ -1,8 +1,10 @@
-"""Features against the network written out from its weights."""
+"""Features against the network written out from its weights; packs against features of the images."""
 
+import importlib.util
 import math
 import os
 import pickle
+from itertools import pairwise
 from pathlib import Path
 
 import huggingface_hub
@@ -293,3 +295,81 @@ def test_what_another_run_left_is_not_taken(files, pictures, weights, tmp_path):
     options = {"backbone": SMALL, "weights": weights, "size": 32}
     found = features.extract(files, folder=tmp_path, **options)
     assert torch.equal(found[0], found[1])
+
+
+# --- packs -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "classes"), [("cifar10", 10), ("cifar100", 100)])
+@pytest.mark.parametrize(("split", "n"), [("train", 50_000), ("test", 10_000)])
+def test_a_pack_has_every_image(name, classes, split, n):
+    pack = features.load_features(name, split)
+    assert pack.features.dtype == torch.float32
+    assert len(pack.features) == len(pack.labels) == n
+    assert torch.equal(pack.labels.bincount(), torch.full((classes,), n // classes))
+    assert torch.equal(pack.index, torch.arange(n))
+    assert len(pack.classes) == classes
+    spread = pack.features.std(0)
+    assert all(a >= 0.95 * b for a, b in pairwise(spread))  # clipping costs the first a little
+    if name == "cifar10":
+        assert pack.superclasses is None
+        mini = images.load(name, split)
+        assert torch.equal(pack.labels[mini.index], mini.labels)
+    else:
+        assert torch.equal(pack.superclasses.bincount(), torch.full((20,), n // 20))
+        assert torch.equal(pack.superclasses, torch.tensor(images.cifar100_superclasses())[pack.labels])
+
+
+def steps_apart(name: str, split: str, floats: torch.Tensor, index) -> np.ndarray:
+    """How many steps the packed rows are from what the images' features come to."""
+    with np.load(images.MINI / f"{name}_features.npz") as pack:
+        scores = (floats.float().numpy() - pack["mean"]) @ pack["components"].astype(np.float32).T
+        return np.abs(np.clip(scores / pack["step"], -31, 31) - pack[split][index])
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_pack_holds_the_features_of_its_images(split):
+    mini = images.load("cifar10", split)
+    floats = features.extract(mini.images[:4], size=features.PACK_PIXELS)
+    apart = steps_apart("cifar10", split, floats, mini.index[:4])
+    assert apart.mean() < 0.4  # 0.25 by rounding alone
+    assert apart.max() < 2
+
+
+def test_a_damaged_pack_is_named(monkeypatch):
+    monkeypatch.setitem(features.PACK_MD5, "cifar100", "0" * 32)
+    with pytest.raises(
+        downloads.DataError, match=r"(?s)cifar100_features\.npz is damaged.*md5 .*, expected 0000"
+    ):
+        features.load_features("cifar100")
+
+
+def test_packs_that_do_not_exist():
+    with pytest.raises(ValueError, match="name must be one of .*cifar10.*got 'mnist'"):
+        features.load_features("mnist")
+    with pytest.raises(ValueError, match="split must be one of .*got 'all'"):
+        features.load_features("cifar10", "all")
+
+
+def test_the_script_cuts_principal_components():
+    """Against an eigendecomposition: they explain as much as any so many can, and only rounding is lost."""
+    path = Path(__file__).parents[2] / "scripts/cut_feature_packs.py"
+    spec = importlib.util.spec_from_file_location("cut_feature_packs", path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    draw = torch.Generator().manual_seed(0)
+    train = (torch.randn(2000, 30, generator=draw) @ torch.randn(30, 30, generator=draw)).half()
+    arrays = script.cut(train, train[:100] + 1, components=5)
+    values = arrays["train"] * arrays["step"]
+    assert arrays["train"].dtype == np.int8
+    explained = np.linalg.eigvalsh(np.cov(train.float().numpy().T))[::-1][:5]
+    np.testing.assert_allclose(values.var(0), explained, rtol=0.01)
+    np.testing.assert_allclose(np.corrcoef(values.T), np.eye(5), atol=0.01)
+    exact = (train.float().numpy() - arrays["mean"]) @ arrays["components"].astype(np.float32).T
+    inside = np.abs(exact) < 31 * arrays["step"]
+    assert inside.mean() > 0.999
+    assert (np.abs(values - exact) <= 0.5001 * arrays["step"])[inside].all()
+    moved = (arrays["test"] - arrays["train"][:100].astype(int)) * arrays["step"]
+    np.testing.assert_allclose(
+        np.median(moved, 0), arrays["components"].astype(float).sum(1), atol=2 * arrays["step"].max()
+    )
