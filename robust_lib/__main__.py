@@ -145,6 +145,7 @@ def bench_growth(device: str) -> None:
 @click.option("--list", "show", flag_value="listing", help="Every sweep, with its trials and what it lacks.")
 @click.option("--status", "show", flag_value="status", help="What is recorded of every sweep.")
 @click.option("--small", "scale", flag_value="small", help="The version for mini packs and a laptop.")
+@click.option("--features", "scale", flag_value="features", help="Heads on frozen features of CIFAR.")
 @click.option("--paper", "scale", flag_value="paper", default=True, help="The paper's own scale (default).")
 @click.option("--seeds", type=click.IntRange(1), help="How many seeds, in place of the sweep's own number.")
 @click.option("--network", help="In place of the sweep's own, such as resnet34 where there are no weights.")

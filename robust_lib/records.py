@@ -1,7 +1,7 @@
 """Recorded trials: one JSON line each, in files that neither a crash nor a second writer spoils.
 
-results/NAME.jsonl holds a sweep at the paper's scale, results/small/NAME.jsonl its small version; what a line
-holds is in results/README.md.
+results/NAME.jsonl holds a sweep at the paper's scale, results/features/NAME.jsonl the one on frozen features,
+results/small/NAME.jsonl the small version; what a line holds is in results/README.md.
 """
 
 import datetime
@@ -25,15 +25,15 @@ from filelock import FileLock, Timeout
 # In a clone results/ lies beside the package, in an installed package inside it.
 _HERE = Path(__file__).parent
 RESULTS = _HERE.parent / "results" if (_HERE.parent / "pyproject.toml").exists() else _HERE / "results"
-SCALES = ("paper", "small")
+SCALES = ("paper", "features", "small")
 PACKAGES = ("torch", "numpy", "scikit-learn", "cleanlab")
 
 
 def path_of(name: str, scale: str = "paper", folder: Path | None = None) -> Path:
-    """The file of a sweep's records. ValueError for a scale other than "paper" or "small"."""
+    """The file of a sweep's records. ValueError for a scale that is not one of SCALES."""
     if scale not in SCALES:
         raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}")
-    return (folder or RESULTS) / ("small" if scale == "small" else "") / f"{name}.jsonl"
+    return (folder or RESULTS) / ("" if scale == "paper" else scale) / f"{name}.jsonl"
 
 
 def read(name: str, scale: str = "paper", folder: Path | None = None) -> list[dict]:

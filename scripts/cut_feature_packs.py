@@ -28,16 +28,19 @@ def cut(train: torch.Tensor, test: torch.Tensor, components: int = COMPONENTS) -
     """The arrays of a pack from features (N, D) of both splits.
 
     The components are those of train; no label is used. Row n is
-    round((features[n] - mean) @ components.T / step).
+    round((features[n] - mean) @ components.T * scale / step), and scale makes the mean square of train 1.
     """
     pca = PCA(components, svd_solver="covariance_eigh").fit(train.float().numpy())
+    scale = pca.explained_variance_.mean() ** -0.5
     arrays = {
         "mean": pca.mean_.astype(np.float32),
         "components": pca.components_.astype(np.float16),
-        "step": (RANGE * pca.explained_variance_**0.5 / LEVELS).astype(np.float32),
+        "scale": np.float32(scale),
+        "step": (scale * RANGE * pca.explained_variance_**0.5 / LEVELS).astype(np.float32),
     }
     for split, features in (("train", train), ("test", test)):
         scores = (features.float().numpy() - arrays["mean"]) @ arrays["components"].astype(np.float32).T
+        scores *= arrays["scale"]
         arrays[split] = np.clip(np.rint(scores / arrays["step"]), -LEVELS, LEVELS).astype(np.int8)
     return arrays
 

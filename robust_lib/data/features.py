@@ -58,8 +58,9 @@ class FeatureSet:
 def load_features(name: str, split: str = "train") -> FeatureSet:
     """Features of every image of "cifar10" or "cifar100": 50,000 of "train", 10,000 of "test".
 
-    They are principal components of BACKBONE's features at PACK_PIXELS, in order of variance, rounded to
-    multiples of a step for each component (mini/README.md). Raises ValueError for an unknown name
+    They are principal components of BACKBONE's features at PACK_PIXELS, in order of variance, divided by one
+    number so that their mean square over the training images is 1, and rounded to multiples of a step for
+    each component (mini/README.md). Raises ValueError for an unknown name
     or split, DataError when the pack is damaged.
     """
     for argument, given, allowed in (("name", name, tuple(PACK_MD5)), ("split", split, ("train", "test"))):

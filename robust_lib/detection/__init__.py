@@ -16,7 +16,9 @@ from robust_lib.detection.evidence import (
     Fold,
     ThresholdRun,
     cross_validate,
+    cross_validate_together,
     folds,
     split,
     threshold_runs,
+    threshold_runs_together,
 )

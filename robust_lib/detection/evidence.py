@@ -1,10 +1,11 @@
 """The trainings that detectors learn from: one fold or one threshold run at a time.
 
 `folds` and `threshold_runs` yield each as soon as it is trained, so that a caller can keep it before the next
-one begins. `cross_validate` collects the folds.
+one begins. `cross_validate` collects the folds. Each has a version for several losses at once, whose heads
+are trained together.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -63,39 +64,52 @@ def split(labels: Tensor, folds: int, seed: int) -> list[tuple[Tensor, Tensor]]:
     return [tuple(torch.from_numpy(part).to(labels.device) for part in pair) for pair in pairs]
 
 
-def folds(
+def folds(build: Build, images: Tensor, labels: Tensor, loss, recipe: Recipe, **options) -> Iterator[Fold]:
+    """Trains a network for every fold, and yields each. Arguments and errors as `folds_together`."""
+    return (fold for (fold,) in folds_together(build, images, labels, [loss], [recipe], **options))
+
+
+def folds_together(
     build: Build,
     images: Tensor,
     labels: Tensor,
-    loss,
-    recipe: Recipe,
+    losses: Sequence,
+    recipes: Sequence[Recipe],
     *,
     folds: int = 5,
     only: Collection[int] | None = None,
     seed: int = 0,
     device: str = "auto",
     progress: bool | None = None,
-) -> Iterator[Fold]:
-    """Trains a network for every fold, or for those whose numbers (from 0) are in `only`, and yields each.
-    Nothing is trained, and no error raised, before the first is asked for.
+) -> Iterator[list[Fold]]:
+    """Trains networks for every fold, or for those whose numbers (from 0) are in `only`, one for each loss
+    and its recipe, and yields them. Nothing is trained, and no error raised, before the first is asked for.
 
-    build(s) makes a network with fresh weights; fold k has the seed s = folds · seed + k, so it is the same
-    whichever others are trained. Raises ValueError as `split`, or if build returns one network twice.
+    build(s) makes a network with fresh weights, a linear head where there are several losses (see
+    `training.fit_together`); fold k has the seed s = folds · seed + k, so it is the same whichever others are
+    trained. Raises ValueError as `split` and `fit_together`, or if build returns one network twice.
     """
     seen: list[nn.Module] = []
     for number, (train, held) in enumerate(split(labels, folds, seed)):
         if only is not None and number not in only:
             continue
         fold_seed = folds * seed + number
-        model = build(fold_seed)
-        if any(model is one for one in seen):
-            raise ValueError("build must make a new network for every fold, got the same one again")
-        seen.append(model)
-        options = {"seed": fold_seed, "device": device, "progress": progress}
+        for _ in losses:
+            model = build(fold_seed)
+            if any(model is one for one in seen):
+                raise ValueError("build must make a new network for every fold, got the same one again")
+            seen.append(model)
+        models, options = seen[-len(losses) :], {"seed": fold_seed, "device": device, "progress": progress}
         # No name for the fold's images: they would stay in memory beside those of the next.
-        fit = training.fit(model, images[train.to(images.device)], labels[train], loss, recipe, **options)
-        logits = training.predict(model, images[held.to(images.device)].to(training.pick_device(device)))
-        yield Fold(number, held, logits.float().softmax(1).cpu(), fit)
+        fits = training.fit_together(
+            models, images[train.to(images.device)], labels[train], losses, recipes, **options
+        )
+        probs = _probs(models, images[held.to(images.device)].to(training.pick_device(device)))
+        yield [Fold(number, held, each, fit) for each, fit in zip(probs, fits, strict=True)]
+
+
+def _probs(models: Sequence[nn.Module], images: Tensor) -> list[Tensor]:
+    return [training.predict(model, images).float().softmax(1).cpu() for model in models]
 
 
 def cross_validate(
@@ -103,49 +117,73 @@ def cross_validate(
 ) -> CrossValidation:
     """Out-of-sample probabilities by stratified k-fold cross-validation. Arguments and errors as `folds`, all
     of which are trained."""
-    done = list(folds(build, images, labels, loss, recipe, **options, only=None))
-    probs = torch.empty(len(labels), done[0].probs.shape[1])
-    fold = torch.empty(len(labels), dtype=torch.int64)
+    return cross_validate_together(build, images, labels, [loss], [recipe], **options)[0]
+
+
+def cross_validate_together(
+    build: Build, images: Tensor, labels: Tensor, losses: Sequence, recipes: Sequence[Recipe], **options
+) -> list[CrossValidation]:
+    """`cross_validate` for each loss and its recipe. Arguments and errors as `folds_together`."""
+    done = list(folds_together(build, images, labels, losses, recipes, **options, only=None))
+    return [_collected(each, len(labels)) for each in zip(*done, strict=True)]
+
+
+def _collected(done: Sequence[Fold], samples: int) -> CrossValidation:
+    probs = torch.empty(samples, done[0].probs.shape[1])
+    fold = torch.empty(samples, dtype=torch.int64)
     for one in done:
         probs[one.held.cpu()], fold[one.held.cpu()] = one.probs, one.number
     return CrossValidation(probs, fold, [one.fit for one in done])
 
 
 def threshold_runs(
+    build: Build, images: Tensor, labels: Tensor, loss, recipe: Recipe, **options
+) -> Iterator[ThresholdRun]:
+    """Trains networks beside threshold samples, and yields each. Arguments and errors as
+    `threshold_runs_together`."""
+    return (run for (run,) in threshold_runs_together(build, images, labels, [loss], [recipe], **options))
+
+
+def threshold_runs_together(
     build: Build,
     images: Tensor,
     labels: Tensor,
-    loss,
-    recipe: Recipe,
+    losses: Sequence,
+    recipes: Sequence[Recipe],
     *,
     classes: int,
+    count: int | None = None,
     runs: int = 1,
     only: Collection[int] | None = None,
     when: str = "train",
     seed: int = 0,
     device: str = "auto",
     progress: bool | None = None,
-) -> Iterator[ThresholdRun]:
-    """Trains `runs` (1 or 2) networks on labels of which N // (K + 1) were given the extra class K.
+) -> Iterator[list[ThresholdRun]]:
+    """Trains `runs` (1 or 2) networks for each loss and its recipe, on labels of which `count` were given the
+    extra class K.
 
-    build(s) makes a network with fresh weights and classes + 1 outputs.  Run r gives the extra class to
-    the r-th block of one permutation, so two runs judge every sample; the first of two is bit for bit the
-    only one of one.  only: the runs (0, 1) to train, all by default.  when="train" keeps the margins of the
-    training pass itself, as AUM's authors do; "eval" those of a pass in evaluation mode after each epoch.
-    Other arguments and errors as `training.fit`.
+    count, and what is raised for it, as `aum.threshold_samples`: N // (K + 1) by default.  build(s) makes a
+    network with fresh weights and classes + 1 outputs, a linear head where there are several losses.  Run r
+    gives the extra class to the r-th block of one permutation, so two runs judge every sample; the first of
+    two is bit for bit the only one of one.  only: the runs (0, 1) to train, all by default.  when="train"
+    keeps the margins of the training pass itself, as AUM's authors do; "eval" those of a pass in evaluation
+    mode after each epoch, for one loss.  Other arguments and errors as `training.fit_together`.
     """
     if runs not in (1, 2):
         raise ValueError(f"runs must be 1 or 2, got {runs!r}")
     target = training.pick_device(device)
     for number in range(runs) if only is None else only:
-        given, mask = aum.threshold_samples(labels, classes, seed, run=number)
-        run_seed, recorder = 2 * seed + number, Recorder(when)
-        model = build(run_seed).to(target)
-        outputs = training.predict(model, images[:1].to(target)).shape[1]
+        given, mask = aum.threshold_samples(labels, classes, seed, count, number)
+        run_seed, recorders = 2 * seed + number, [Recorder(when) for _ in losses]
+        models = [build(run_seed).to(target) for _ in losses]
+        outputs = training.predict(models[0], images[:1].to(target)).shape[1]
         if outputs != classes + 1:
             raise ValueError(
                 f"build must make networks of classes + 1 = {classes + 1} outputs, got {outputs}"
             )
-        options = {"recorders": [recorder], "seed": run_seed, "device": device, "progress": progress}
-        fit = training.fit(model, images, given, loss, recipe, **options)
-        yield ThresholdRun(recorder.margin, mask.cpu(), number, fit)
+        options = {"seed": run_seed, "device": device, "progress": progress}
+        options["recorders"] = [[recorder] for recorder in recorders]
+        fits = training.fit_together(models, images, given, losses, recipes, **options)
+        pairs = zip(recorders, fits, strict=True)
+        yield [ThresholdRun(recorder.margin, mask.cpu(), number, fit) for recorder, fit in pairs]

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from robust_lib import data, records
 from robust_lib.data.noise import one_of
 from robust_lib.sweeps.plans import SWEEPS, Trial, attempt, obstacles, path_of, read
-from robust_lib.sweeps.trials import spoils_process
+from robust_lib.sweeps.trials import companies, load, spoils_process
 from robust_lib.training import models
 
 
@@ -179,7 +179,7 @@ def _blocked(trials: Iterable[Trial], try_data: bool = False) -> dict[str, set[T
 
 def _wants(trial: Trial) -> list[tuple]:
     """What a trial loads, as calls (function, arguments): asked before a sweep begins, not once per trial."""
-    images = [(data.load, trial.data, split, trial.size) for split in ("train", "test")]
+    images = [(load, trial.data, split, trial.size) for split in ("train", "test")]
     return images + [(models.imagenet_weights,)] * (trial.network == "resnet34_imagenet")
 
 
@@ -209,7 +209,8 @@ def run_named(
     network takes the place of every trial's own: other trials, with other keys.
     """
     one_of("name", name, SWEEPS)
-    if scale == "small":
+    one_of(f"scale of {name}", scale, SWEEPS[name].seeds)
+    if scale != "paper":
         torch.set_num_threads(1)  # as the quick profile: the numbers then depend little on the machine
     trials = SWEEPS[name].trials(scale, seeds)
     if network:
@@ -220,19 +221,19 @@ def run_named(
 
 
 def _results(pool: Executor, width: int, todo: list[Trial], device: str) -> Iterator[tuple[Trial, dict]]:
-    """Trials with their records as they finish, at most `width` handed over at a time."""
-    queue, waiting = iter(todo), {}
+    """Trials with their records as they finish, at most `width` companies handed over at a time."""
+    queue, waiting = iter(companies(todo)), {}
     while True:
-        for trial in islice(queue, width - len(waiting)):
-            waiting[pool.submit(attempt, trial, device)] = trial
+        for company in islice(queue, width - len(waiting)):
+            waiting[pool.submit(attempt, company, device)] = company
         if not waiting:
             return
         for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-            trial = waiting.pop(future)
-            yield trial, _record(trial, future)
+            company = waiting.pop(future)
+            yield from zip(company, _records(company, future), strict=True)
 
 
-def _record(trial: Trial, future: Future) -> dict:
+def _records(company: list[Trial], future: Future) -> list[dict]:
     try:
         return future.result()
     except BrokenExecutor as error:
@@ -241,9 +242,9 @@ def _record(trial: Trial, future: Future) -> dict:
             "so the same command goes on from there"
         ) from error
     except Exception as error:  # of the executor's own, such as a Dask task whose workers keep dying
-        why = f"{type(error).__name__}: {error}"
+        head = {"status": "failed", "error": f"{type(error).__name__}: {error}"}
         spoilt = {"spoilt": True} if spoils_process(error) else {}
-        return {"key": trial.key, "status": "failed", "error": why} | trial.flat() | spoilt
+        return [{"key": trial.key} | head | trial.flat() | spoilt for trial in company]
 
 
 def _outcome(record: dict) -> str:
@@ -255,9 +256,9 @@ def _outcome(record: dict) -> str:
 
 def listing() -> str:
     """Every sweep: what it recreates, how many trials, and what is missing here."""
-    rows = [("sweep", "paper", "small", "recreates")]
+    rows = [("sweep", *records.SCALES, "recreates")]
     for sweep in SWEEPS.values():
-        counts = [str(len(sweep.trials(scale))) for scale in records.SCALES]
+        counts = [str(len(sweep.trials(scale))) if scale in sweep.seeds else "" for scale in records.SCALES]
         trials = sweep.trials("paper")
         blocked = _blocked(trials)
         notes = [f"{len(held)} wait: {reason}" for reason, held in blocked.items()]

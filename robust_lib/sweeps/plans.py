@@ -1,4 +1,4 @@
-"""Named sweeps: the papers' tables as lists of trials, at the papers' scale and in a small version.
+"""Named sweeps: the papers' tables as lists of trials, at the papers' scale, on features, and in small.
 
     SWEEPS["hs-table1-mnist"].trials("small")      a list of Trial, seed by seed
     run(trial), read("hs-table1-mnist", "small")   one flat record; what is recorded
@@ -6,7 +6,8 @@
 `obstacles` says what a trial lacks here. Where a paper does not state a grid, it is ours; a comment says so.
 Small versions keep a table's question and give up its scale: mini packs, small_cnn, recipe "quick", three
 folds in place of five, few seeds and settings. Where the question is one of many classes, pairs of digits
-stand in for CIFAR-100.
+stand in for CIFAR-100. At the scale "features" linear heads on the packed features take the place of the
+networks, with every image, class and setting of the CIFAR tables.
 """
 
 from collections.abc import Callable, Iterable
@@ -36,8 +37,8 @@ class Sweep:
     make: Callable[[int, str], list[Trial]] = field(repr=False)
 
     def trials(self, scale: str = "paper", seeds: int | None = None) -> list[Trial]:
-        """All trials, of every cell the first seed before the second. ValueError: an unknown scale."""
-        one_of("scale", scale, SCALES)
+        """All trials, of every cell the first seed before the second. ValueError: a scale it does not have."""
+        one_of(f"scale of {self.name}", scale, self.seeds)
         trials = self.make(self.seeds[scale] if seeds is None else seeds, scale)
         assert len({trial.key for trial in trials}) == len(trials), f"{self.name} lists a trial twice"
         return trials
@@ -46,11 +47,11 @@ class Sweep:
 SWEEPS: dict[str, Sweep] = {}
 
 
-def sweep(name: str, artefact: str, paper: int, small: int) -> Callable:
+def sweep(name: str, artefact: str, **seeds: int) -> Callable:
     """Decorator: registers make(seeds, scale) under this name, with the default number of seeds per scale."""
 
     def register(make: Callable[[int, str], list[Trial]]) -> Callable:
-        SWEEPS[name] = Sweep(name, artefact, {"paper": paper, "small": small}, make)
+        SWEEPS[name] = Sweep(name, artefact, seeds, make)
         return make
 
     return register
@@ -79,6 +80,10 @@ def _noise(kind: str, *rates: float) -> list[Part]:
 
 def _mini(name: str, **more) -> Part:
     return {"data": name, "size": "mini", "network": "small_cnn", "recipe": "quick"} | more
+
+
+def _features(name: str, detector: str = "cl", recipe: str = "features") -> Part:
+    return {"data": name, "size": "features", "network": "linear", "recipe": recipe, "detector": detector}
 
 
 # --- Hard Samples, Bad Labels (HS) --------------------------------------------------------------------
@@ -137,6 +142,23 @@ def _chosen(name: str, rate: float) -> list[Part]:
     return _baselines(name) + _blurry(best["gamma"]) + _piecewise_zero(best["c"])
 
 
+LOSS_FREE = [
+    {"loss": "none", "network": "none", "recipe": "none", "detector": detector}
+    for detector in ("knn", "prototype")
+]
+
+
+@sweep("detectors-features", "every loss with every detector, and detectors that do not train", features=5)
+def _detectors_features(seeds: int, scale: str) -> list[Trial]:
+    trials = []
+    for name, people in (("cifar10", "cifar10n-worst"), ("cifar100", "cifar100n-fine")):
+        noises = [*_noise("uniform", 0.3), *_noise(f"human:{people}")]
+        found_by = [{"detector": detector} for detector in ("cl", "aum", "mean_loss")]
+        trials += _cross(seeds, [_features(name)], noises, found_by, _chosen(name, 0.3))
+        trials += _cross(seeds, [_features(name)], noises, LOSS_FREE)
+    return sorted(trials, key=lambda trial: trial.seed)
+
+
 def _detectors(name: str) -> Callable[[int, str], list[Trial]]:
     def make(seeds: int, scale: str) -> list[Trial]:
         setting = _mini(name) if scale == "small" else HS_SETTINGS[name]
@@ -153,8 +175,8 @@ sweep("detectors-fashion", f"{EVERY}: Fashion-MNIST", paper=5, small=5)(_detecto
 
 def _table1(name: str, small_rates: tuple[float, ...]) -> Callable[[int, str], list[Trial]]:
     def make(seeds: int, scale: str) -> list[Trial]:
-        if scale == "paper":
-            setting = HS_SETTINGS[name] | {"detector": "cl"}
+        if scale != "small":
+            setting = _features(name) if scale == "features" else HS_SETTINGS[name] | {"detector": "cl"}
             everything = _cross(seeds, [setting], _noise("uniform", *HS_RATES), _grid(name))
             # Two seeds of what the paper prints come before its grid, which takes a CPU months.
             rows = [_joined(noise, loss) for noise in _noise("uniform", *HS_RATES)
@@ -174,8 +196,12 @@ sweep("hs-table1-mnist", "HS Table 1 and 2, MNIST", paper=20, small=2)(_table1("
 sweep("hs-table1-fashion", "HS Table 1 and 2, Fashion-MNIST", paper=20, small=2)(
     _table1("fashion_mnist", (0.1, 0.4))
 )
-sweep("hs-table1-cifar10", "HS Table 1 and 2, CIFAR-10", paper=20, small=2)(_table1("cifar10", (0.4,)))
-sweep("hs-table1-cifar100", "HS Table 1 and 2, CIFAR-100", paper=20, small=2)(_table1("cifar100", (0.1, 0.4)))
+sweep("hs-table1-cifar10", "HS Table 1 and 2, CIFAR-10", paper=20, features=5, small=2)(
+    _table1("cifar10", (0.4,))
+)
+sweep("hs-table1-cifar100", "HS Table 1 and 2, CIFAR-100", paper=20, features=5, small=2)(
+    _table1("cifar100", (0.1, 0.4))
+)
 
 
 RECIPES = ("hs-mnist", "hs-mnist-devcode")
@@ -206,22 +232,27 @@ def _gradient(seeds: int, scale: str) -> list[Trial]:
     return _cross(seeds, [setting], recipes, _noise("uniform", 0.1, 0.4), _blurry(0.3, 0.5), delays)
 
 
-@sweep("hs-table3", "HS Table 3: errors put into CIFAR-100's cleaned test set", paper=3, small=2)
+@sweep("hs-table3", "HS Table 3: errors put into CIFAR-100's cleaned test set", paper=3, features=5, small=2)
 def _table3(seeds: int, scale: str) -> list[Trial]:
     if scale == "small":
         some = [_loss("ce"), _loss("focal", gamma=2.0), *_blurry(0.1, 0.2), *_piecewise_zero(0.005, 0.02)]
         return _cross(seeds, [_mini("mnist_pairs", detector="cl_test")], _noise("uniform", 0.1, 0.4), some)
     setting = HS_SETTINGS["cifar100"] | {"detector": "cl_test"}
+    if scale == "features":
+        setting = _features("cifar100", "cl_test")
     some = [_loss("ce"), _loss("focal", gamma=2.0)] + _blurry(*GAMMAS) + _piecewise_zero(*CUTOFFS)
     return _cross(seeds, [setting], _noise("uniform", *HS_RATES), some)
 
 
-@sweep("hs-table4", "HS Table 4: labels of CIFAR-N", paper=5, small=2)
+@sweep("hs-table4", "HS Table 4: labels of CIFAR-N", paper=5, features=5, small=2)
 def _table4(seeds: int, scale: str) -> list[Trial]:
-    if scale == "paper":
+    if scale != "small":
+        settings = HS_SETTINGS
+        if scale == "features":
+            settings = {name: _features(name) for name in ("cifar10", "cifar100")}
         people = {"cifar10": ("cifar10n-aggregate", "cifar10n-worst"), "cifar100": ("cifar100n-fine",)}
         rows = [
-            _joined(HS_SETTINGS[name] | {"noise": f"human:{who}"}, loss)
+            _joined(settings[name] | {"noise": f"human:{who}"}, loss)
             for name, labels in people.items()
             for who in labels
             for loss in _grid(name)
@@ -234,12 +265,14 @@ def _table4(seeds: int, scale: str) -> list[Trial]:
     return _cross(seeds, [_mini("cifar10", detector="cl", folds=3)], noises, some)
 
 
-@sweep("hs-table6", "HS Table 6 and Fig. 6: area under the margin", paper=3, small=3)
+@sweep("hs-table6", "HS Table 6 and Fig. 6: area under the margin", paper=3, features=3, small=3)
 def _table6(seeds: int, scale: str) -> list[Trial]:
     some = [_loss("ce"), *_blurry(0.05), *_piecewise_zero(0.025)]
     if scale == "small":
         setting = _mini("fashion_mnist")
         some = [_loss("ce"), _loss("blurry", gamma=0.05), *_piecewise_zero(0.025)]
+    elif scale == "features":
+        setting = _features("cifar100")
     else:
         setting = HS_SETTINGS["cifar100"] | {"network": "resnet34", "recipe": "hs-aum", "changes": {}}
     return _cross(seeds, [setting | {"detector": "aum"}], _noise("uniform", *HS_RATES), some)
@@ -254,18 +287,20 @@ def _small_grid() -> list[Part]:
     return [_loss("ce"), *stopped, *_piecewise_zero(0.01, 0.02, 0.05, 0.1, 0.2)]
 
 
-@sweep("hs-fig8", "HS Fig. 8: F1 over γ and c", paper=20, small=2)
+@sweep("hs-fig8", "HS Fig. 8: F1 over γ and c", paper=20, features=5, small=2)
 def _fig8(seeds: int, scale: str) -> list[Trial]:
     if scale == "small":
         # The true gradient collapses for larger γ (1/ln 10 = 0.43 is the border without noise).
         some = [_loss("focal", gamma=2.0), *_small_grid()]
         some += [_loss("blurry", gamma=gamma, stop_gradient=False) for gamma in (0.1, 0.2, 0.4)]
         return _cross(seeds, [SMALL_GRID], _noise("uniform", 0.1, 0.2, 0.4), some)
+    if scale == "features":  # the trials of Table 1
+        return _cross(seeds, [_features("cifar100")], _noise("uniform", *HS_RATES), _grid("cifar100"))
     rows = [_joined(HS_SETTINGS[name], loss) for name in ("mnist", "cifar100") for loss in _grid(name)]
     return _cross(seeds, [{"detector": "cl"}], _noise("uniform", *HS_RATES), rows)
 
 
-@sweep("hs-fig11", "HS Fig. 11: F1 over the delay of the piecewise-zero loss", paper=3, small=2)
+@sweep("hs-fig11", "HS Fig. 11: F1 over the delay of the piecewise-zero loss", paper=3, features=2, small=2)
 def _fig11(seeds: int, scale: str) -> list[Trial]:
     # The figure shows CIFAR-100; "across all the main experiment datasets" says the text, so MNIST stands
     # beside it. Delays and cut-offs are ours.
@@ -274,6 +309,8 @@ def _fig11(seeds: int, scale: str) -> list[Trial]:
         delays, cutoffs, rates = (0, 1, 2, 4, 8), (0.02, 0.1), (0.1, 0.4)
     else:
         setting = [HS_SETTINGS[name] | {"detector": "cl"} for name in ("mnist", "cifar100")]
+        if scale == "features":
+            setting = [_features("cifar100")]
         delays, cutoffs, rates = range(10), (0.005, 0.01, 0.02, 0.04), HS_RATES
     some = [part for delay in delays for part in _piecewise_zero(*cutoffs, delay=delay)]
     return _cross(seeds, setting, _noise("uniform", *rates), some)
@@ -335,16 +372,22 @@ CV_KINDS = {
 CV_PAIRS = _mini("mnist_pairs", recipe="cv-mnist", detector="none", changes={"epochs": 20, "lr": 0.02})
 
 
-@sweep("cv-table2", "CV Table 2: underfitting without noise", paper=3, small=2)
+TAUS = (1.0, 1.5, 2.0, 2.6, 3.0, 4.0, 5.0)  # those of CV Table 9, and some beside them
+CV_FEATURES = {name: _features(name, "none", "features-sgd") for name in ("cifar10", "cifar100")}
+
+
+@sweep("cv-table2", "CV Table 2 and Fig. 1: underfitting without noise", paper=3, features=5, small=2)
 def _cv_table2(seeds: int, scale: str) -> list[Trial]:
     if scale == "small":
         return _cross(seeds, [CV_PAIRS | {"data": "mnist"}, CV_PAIRS], CV_TABLE8)
+    if scale == "features":
+        return _cross(seeds, CV_FEATURES.values(), CV_TABLE8)
     # "The same model" on both sets, learning rate 0.1: the paper's settings for CIFAR-100.
     settings = [CV_CIFAR100 | {"data": name} for name in ("cifar10", "cifar100")]
     return _cross(seeds, settings, CV_TABLE8)
 
 
-@sweep("cv-table3", "CV Table 3, 10 and 11: shifted and scaled weights", paper=3, small=2)
+@sweep("cv-table3", "CV Table 3, 10 and 11: shifted and scaled weights", paper=3, features=3, small=2)
 def _cv_table3(seeds: int, scale: str) -> list[Trial]:
     # Zhou et al.'s rows in the table are of another set-up; CE is here so that ours has a baseline.
     plain = {
@@ -364,16 +407,27 @@ def _cv_table3(seeds: int, scale: str) -> list[Trial]:
             if (cell.noise, cell.rate) == (kind, rate):
                 moved = {"shift": "shifted", "scale": "scaled"}[move]
                 rows.append(noise | plain[name] | {"move": moved, "tau": cell.mean})
-    return _cross(seeds, [CV_PAIRS if small else CV_CIFAR100], rows)
+    setting = {"small": CV_PAIRS, "features": CV_FEATURES["cifar100"], "paper": CV_CIFAR100}[scale]
+    return _cross(seeds, [setting], rows)
 
 
-@sweep("cv-table5", "CV Table 5: weight ratio of clean to wrong samples", paper=5, small=2)
+@sweep("cv-tau", "CV Tables 8 to 11: how τ was chosen", features=3)
+def _cv_tau(seeds: int, scale: str) -> list[Trial]:
+    noises = [*_noise("none"), *_noise("uniform", 0.4), *_noise("superclass", 0.4)]
+    plain = [_loss("mae", **UNIT), _loss("agce", a=0.1, q=0.1, **UNIT)]
+    moves = [{"move": move, "tau": tau} for move in ("shifted", "scaled") for tau in TAUS]
+    return _cross(seeds, [CV_FEATURES["cifar100"]], noises, plain, moves)
+
+
+@sweep("cv-table5", "CV Table 5: weight ratio of clean to wrong samples", paper=5, features=5, small=2)
 def _cv_table5(seeds: int, scale: str) -> list[Trial]:
     if scale == "small":
         # Fashion-MNIST, which small_cnn learns in seconds; pair flips stand in for CIFAR-10's look-alikes.
         noises = [*_noise("none"), *_noise("pair", 0.2), *_noise("uniform", 0.2, 0.4, 0.8)]
         return _cross(seeds, [_mini("fashion_mnist", detector="none")], noises, CV_TABLE12)
     setting = {"data": "cifar10", "size": "full", "network": "cv_cnn8", "recipe": "cv-cifar10"}
+    if scale == "features":
+        setting = CV_FEATURES["cifar10"]
     noises = [*_noise("none"), *_noise("asymmetric", 0.2), *_noise("uniform", 0.2, 0.4, 0.8)]
     noises += _noise("human:cifar10n-worst")
     return _cross(seeds, [setting | {"detector": "none"}], noises, CV_TABLE12)

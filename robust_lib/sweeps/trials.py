@@ -1,12 +1,16 @@
-"""One trial: a frozen description with a stable key, and its answer as one flat record."""
+"""One trial: a frozen description with a stable key, and its answer as one flat record.
+
+Trials on features that differ in their loss alone are trained together: see `companies`.
+"""
 
 import functools
 import hashlib
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import groupby, islice
 
 import numpy as np
 import torch
@@ -18,7 +22,8 @@ from robust_lib.detection import confident, metrics
 from robust_lib.training import dynamics, models
 
 NOISES = ("none", "uniform", "pair", "asymmetric", "superclass")
-DETECTORS = ("cl", "cl_test", "aum", "mean_loss", "none")
+TRAINING_FREE = ("knn", "prototype")
+DETECTORS = ("cl", "cl_test", "aum", "mean_loss", "none", *TRAINING_FREE)
 # Patrini et al. (2017) on CIFAR-10: classes that look alike.
 ALIKE = {"truck": "automobile", "bird": "airplane", "deer": "horse", "cat": "dog", "dog": "cat"}
 # Pairs of digits with the same left one are a super-class: superclass noise changes the right one.
@@ -32,7 +37,9 @@ COMBINED = {
     "cv_nce_mae": lambda q: (1 - q) * losses.nce() + q * losses.mae(),
 }
 
+OTHER_FILTERS = ("prune_by_class", "prune_by_noise_rate", "disagreement", "number")  # than "both"
 PLANT_SEED = 1_000_000
+COMPANY = 40  # heads that are trained together at most
 _TURN = threading.Lock()
 
 Pairs = tuple[tuple[str, object], ...]
@@ -43,13 +50,14 @@ class Trial:
     """What is to be run. The key is a hash of the fields that differ from their defaults, so a new field with
     a default leaves old keys as they are. A default, once records exist, is never changed.
 
-    data, size: as data.load. noise: one of NOISES, or a name N of people.transition_matrix as
+    data, size: as data.load; size "features" stands for data.load_features. noise: one of NOISES, or a name N of people.transition_matrix as
     "human-like:N", noise drawn from people's matrix, or "human:N", people's own labels; rate in [0, 1), 0 for
     none and the last two. loss: registered or in COMBINED; params: its parameters; then, in this order, move
     "scaled" or "shifted" with tau, unit_max, and delay (epochs of cross entropy first). recipe: a name in
     training.RECIPES, with changes to its fields. detector: cl (confident learning on `folds` folds), cl_test
     (train on the training set, look for errors in the test set), aum (`runs` threshold runs), mean_loss, none
-    (train and test). samples: only the first so many training images (0: all), to see how cost and scores
+    (train and test); knn and prototype look at features alone, and network, recipe and loss are "none" with
+    them. samples: only the first so many training images (0: all), to see how cost and scores
     grow. planted (for cl): the probability with which a label, noise or no, is flipped once more, uniformly
     and known to whoever tunes. params and changes may be given as a mapping.
     """
@@ -122,12 +130,16 @@ def _canonical(value):
 
 def obstacles(trial: Trial) -> list[str]:
     """What this copy of the library lacks to run the trial, in words; data that can be downloaded aside."""
-    human = trial.noise.startswith("human:")
+    human, packed = trial.noise.startswith("human:"), trial.size == "features"
+    trained = trial.detector not in TRAINING_FREE
     lacks = {
         f"no mini pack of {trial.data}": trial.size == "mini"
         and trial.data not in (*data.MINI_MD5, data.PAIRS),
-        f"no network {trial.network}": trial.network not in models.MODELS,
-        f"no recipe {trial.recipe}": trial.recipe not in training.RECIPES,
+        f"no features of {trial.data}": packed and trial.data not in data.PACK_MD5,
+        f"no network {trial.network}": trained
+        and trial.network not in (models.HEADS if packed else models.MODELS),
+        f"no recipe {trial.recipe}": trained and trial.recipe not in training.RECIPES,
+        f"no features for {trial.detector}": not trained and not packed,
         "no files of cifar-n": human and not _have("cifar-n"),
         "no files of label-errors": trial.detector == "cl_test"
         and _judged(trial)
@@ -153,38 +165,74 @@ def run(trial: Trial, device: str = "auto") -> dict:
     same numbers, except seconds. ValueError: what the description asks for does not exist (see `obstacles`);
     errors of the training and of the detectors pass through.
     """
-    if lacks := obstacles(trial):
-        raise ValueError(f"cannot run {trial}: {'; '.join(lacks)}")
+    return run_together([trial], device)[0]
+
+
+def run_together(trials: Sequence[Trial], device: str = "auto") -> list[dict]:
+    """`run` for trials of one company: the numbers of each are those that it has alone, to rounding.
+
+    seconds: each one's share of the time that all took.
+    """
+    for trial in trials:
+        if lacks := obstacles(trial):
+            raise ValueError(f"cannot run {trial}: {'; '.join(lacks)}")
     start = time.perf_counter()
-    task = Task.of(trial, device)
+    tasks = [Task.of(trial, device) for trial in trials]
     found = {"cl": _cl, "cl_test": _cl_test, "aum": _aum, "mean_loss": _mean_loss, "none": _none}
-    scores = found[trial.detector](task)
-    spent = {"seconds": round(time.perf_counter() - start, 3)}
-    size = {"images": len(task.labels), "classes": task.classes, "realised_rate": _share(task.wrong)}
+    found |= {"knn": _knn, "prototype": _prototype}
+    scores = found[trials[0].detector](tasks)
+    spent = {"seconds": round((time.perf_counter() - start) / len(tasks), 3)}
+    if len(tasks) > 1:
+        spent["trained_together"] = len(tasks)
+    return [_record(task, own, spent) for task, own in zip(tasks, scores, strict=True)]
+
+
+def _record(task: "Task", scores: dict, spent: dict) -> dict:
+    trial = task.trial
     head = {"key": trial.key, "status": "done"} | trial.flat() | {"label": str(task.loss)}
+    size = {"images": len(task.labels), "classes": task.classes, "realised_rate": _share(task.wrong)}
+    if trial.size == "features":
+        size |= {"backbone": data.BACKBONE, "pack_md5": data.PACK_MD5[trial.data]}
     return head | size | scores | spent | records.provenance(task.device)
 
 
-def attempt(trial: Trial, device: str = "auto") -> dict:
-    """`run`, but an error becomes a record with status "failed" and the error's text.
+def companies(trials: Iterable[Trial]) -> list[list[Trial]]:
+    """The trials in groups that `run_together` takes: neighbours in the list that are linear heads and differ
+    in the loss and its L1 penalty alone, COMPANY at most, and every other trial by itself."""
+    alike = {"loss": "", "params": (), "move": "", "tau": 0.0, "unit_max": False, "delay": 0}
 
-    Raises the errors that spoil the process (`spoils_process`): all later trials would fail by them.
-    Threads take turns: seeding is a matter of the whole process.
+    def common(trial: Trial) -> Trial:
+        changes = {name: value for name, value in trial.changes if name != "l1"}
+        return replace(trial, **alike, changes=changes) if trial.network == "linear" else trial
+
+    groups = [list(group) for _, group in groupby(trials, common)]
+    return [group[k : k + COMPANY] for group in groups for k in range(0, len(group), COMPANY)]
+
+
+def attempt(trials: Sequence[Trial], device: str = "auto") -> list[dict]:
+    """`run_together`, but an error becomes a record with status "failed" and the error's text.
+
+    After an error of several trials each is run alone. Raises the errors that spoil the process
+    (`spoils_process`): all later trials would fail by them. Threads take turns: seeding is a matter of the
+    whole process.
     """
     with _TURN:
-        return _attempt(trial, device)
+        return _attempt(trials, device)
 
 
-def _attempt(trial: Trial, device: str) -> dict:
+def _attempt(trials: Sequence[Trial], device: str) -> list[dict]:
     start = time.perf_counter()
     try:
-        return run(trial, device)
+        return run_together(trials, device)
     except Exception as error:
         if spoils_process(error):
             raise
+        if len(trials) > 1:
+            return [record for trial in trials for record in _attempt([trial], device)]
+        (trial,) = trials
         spent = {"seconds": round(time.perf_counter() - start, 3)}
         head = {"key": trial.key, "status": "failed", "error": f"{type(error).__name__}: {error}"}
-        return head | trial.flat() | spent | records.provenance(training.pick_device(device))
+        return [head | trial.flat() | spent | records.provenance(training.pick_device(device))]
 
 
 def spoils_process(error: BaseException) -> bool:
@@ -193,13 +241,18 @@ def spoils_process(error: BaseException) -> bool:
     return "CUDA error" in str(error) and not any(sign in str(error) for sign in memory)
 
 
-# As bytes, and not on the device: four times smaller than what is trained on.
-_loaded = functools.lru_cache(maxsize=4)(data.load)
+@functools.lru_cache(maxsize=4)
+def load(name: str, split: str, size: str) -> data.ImageSet | data.FeatureSet:
+    """As data.load, or data.load_features for the size "features"."""
+    # Images are kept as bytes, and not on the device: four times smaller than what is trained on.
+    return data.load_features(name, split) if size == "features" else data.load(name, split, size=size)
 
 
 def images_of(name: str, split: str, size: str, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Float images on the device, labels, and their places in the full split."""
-    found = _loaded(name, split, size=size)
+    """Float images or features on the device, labels, and their places in the full split."""
+    found = load(name, split, size)
+    if size == "features":
+        return found.features.to(device), found.labels, found.index
     return data.to_float(found.images.to(device), name), found.labels, found.index
 
 
@@ -217,8 +270,8 @@ class Task:
     planted: Tensor
     matrix: Tensor | None
     classes: int
-    loss: losses.Loss
-    recipe: training.Recipe
+    loss: losses.Loss | None
+    recipe: training.Recipe | None
 
     @classmethod
     def of(cls, trial: Trial, device: str) -> "Task":
@@ -231,8 +284,10 @@ class Task:
         # Another seed than the noise's: the same draws would flip the flipped again.
         more = noise.corrupt(labels, noise.uniform(classes, trial.planted), seed=PLANT_SEED + trial.seed)
         labels, planted = more.labels, more.mask
-        recipe = replace(training.RECIPES[trial.recipe], **dict(trial.changes))
-        loss = build_loss(trial, classes)
+        loss = recipe = None
+        if trial.detector not in TRAINING_FREE:
+            recipe = replace(training.RECIPES[trial.recipe], **dict(trial.changes))
+            loss = build_loss(trial, classes)
         wrong = labels != true
         return cls(trial, place, images, labels, true, wrong, planted, matrix, classes, loss, recipe)
 
@@ -242,10 +297,12 @@ class Task:
     def settings(self) -> dict:
         return {"seed": self.trial.seed, "device": str(self.device), "progress": False}
 
-    def fit(self, **more) -> training.Fit:
-        model = self.build(self.trial.seed)
-        arguments = (model, self.images, self.labels, self.loss, self.recipe)
-        return training.fit(*arguments, **self.settings(), **more)
+
+def _fits(tasks: Sequence[Task], **more) -> list[training.Fit]:
+    """A network for every task, trained on all of its images."""
+    first, each = tasks[0], (zip(*((task.loss, task.recipe) for task in tasks), strict=True))
+    built = [task.build(task.trial.seed) for task in tasks]
+    return training.fit_together(built, first.images, first.labels, *each, **first.settings(), **more)
 
 
 def build_loss(trial: Trial, classes: int) -> losses.Loss:
@@ -294,38 +351,52 @@ def transition_matrix(trial: Trial, classes: int) -> Tensor:
 # --- detectors ----------------------------------------------------------------------------------------
 
 
-def _cl(task: Task) -> dict:
-    settings = task.settings() | {"folds": task.trial.folds}
-    run = detection.cross_validate(task.build, task.images, task.labels, task.loss, task.recipe, **settings)
+def _cl(tasks: Sequence[Task]) -> list[dict]:
+    first = tasks[0]
+    settings = first.settings() | {"folds": first.trial.folds}
+    runs = detection.cross_validate_together(*_arguments(tasks), **settings)
+    return [_cl_found(task, run) for task, run in zip(tasks, runs, strict=True)]
+
+
+def _arguments(tasks: Sequence[Task], extra: int = 0) -> tuple:
+    """What the evidence of detectors is made from: (build, images, labels, losses, recipes)."""
+    first, build = tasks[0], functools.partial(tasks[0].build, extra=extra)
+    each = [task.loss for task in tasks], [task.recipe for task in tasks]
+    return build, first.images, first.labels, *each
+
+
+def _cl_found(task: Task, run: detection.CrossValidation) -> dict:
     states = ",".join(fit.state for fit in run.fits)
     scores = _cl_scores(task.labels, task.true, run.probs) | _planted_scores(task, run.probs)
     return scores | {"states": states}
 
 
-def _cl_test(task: Task) -> dict:
+def _cl_test(tasks: Sequence[Task]) -> list[dict]:
     """HS Table 3: trained on the whole corrupted training set, judged on the test set, which is corrupted
     in the same way once its human-verified errors are out, where people have looked for any."""
-    trial = task.trial
-    images, true, index = images_of(trial.data, "test", trial.size, task.device)
+    trial, device = tasks[0].trial, tasks[0].device
+    images, true, index = images_of(trial.data, "test", trial.size, device)
     keep = torch.ones(len(index), dtype=torch.bool)
     if _judged(trial):
         judged = people.load_label_errors(trial.data)
         keep = ~torch.isin(index, torch.from_numpy(judged.index[~judged.upheld]))
-    labels = noise.corrupt(true[keep], task.matrix, trial.seed + 1).labels
-    fit = task.fit()
-    probs = training.predict(fit.model, images[keep.to(task.device)]).float().softmax(1).cpu()
-    return _cl_scores(labels, true[keep], probs) | {"states": fit.state}
+    labels = noise.corrupt(true[keep], tasks[0].matrix, trial.seed + 1).labels
+    rows = []
+    for fit in _fits(tasks):
+        probs = training.predict(fit.model, images[keep.to(device)]).float().softmax(1).cpu()
+        rows.append(_cl_scores(labels, true[keep], probs) | {"states": fit.state})
+    return rows
 
 
 def _cl_scores(labels: Tensor, true: Tensor, probs: Tensor) -> dict:
-    """Every prune method from one set of probabilities; the paper's, "both", has the plain names."""
+    """Every filter's from one set of probabilities; the paper's, "both", has the plain names."""
     wrong = labels != true
     both = detection.confident_learning(labels, probs)
     scores = _scores(wrong, both) | {"heldout_accuracy": _share(probs.argmax(1) == true)}
     scores |= _without_truth(labels, probs)
-    for method in ("prune_by_class", "prune_by_noise_rate"):
-        found = detection.confident_learning(labels, probs, method=method)
-        scores[f"f1_{method}"] = metrics.detection_scores(wrong, found.flagged)["f1"]
+    for method in OTHER_FILTERS:
+        flagged = confident.flag(labels, probs, method)
+        scores[f"f1_{method}"] = metrics.detection_scores(wrong, flagged)["f1"]
     return scores
 
 
@@ -349,19 +420,35 @@ def _planted_scores(task: Task, probs: Tensor) -> dict:
     }
 
 
-def _aum(task: Task) -> dict:
-    build = functools.partial(task.build, extra=1)
-    settings = task.settings() | {"classes": task.classes, "runs": task.trial.runs}
-    runs = detection.threshold_runs(build, task.images, task.labels, task.loss, task.recipe, **settings)
-    found = detection.area_under_margin(task.labels, runs)
-    return _scores(task.wrong, found) | _distances(task.wrong, found.score)
+def _aum(tasks: Sequence[Task]) -> list[dict]:
+    first = tasks[0]
+    settings = first.settings() | {"classes": first.classes, "runs": first.trial.runs}
+    runs = detection.threshold_runs_together(*_arguments(tasks, extra=1), **settings)
+    rows = []
+    for task, own in zip(tasks, zip(*runs, strict=True), strict=True):
+        found = detection.area_under_margin(task.labels, own)
+        rows.append(_scores(task.wrong, found) | _distances(task.wrong, found.score))
+    return rows
 
 
-def _mean_loss(task: Task) -> dict:
-    recorder = dynamics.Recorder("train")
-    fit = task.fit(recorders=[recorder])
-    found = detection.mean_loss(task.labels, recorder.log_p)
-    return _scores(task.wrong, found) | _distances(task.wrong, found.score) | {"states": fit.state}
+def _mean_loss(tasks: Sequence[Task]) -> list[dict]:
+    recorders, rows = [dynamics.Recorder("train") for _ in tasks], []
+    fits = _fits(tasks, recorders=[[recorder] for recorder in recorders])
+    for task, recorder, fit in zip(tasks, recorders, fits, strict=True):
+        found = detection.mean_loss(task.labels, recorder.log_p)
+        scores = _scores(task.wrong, found) | _distances(task.wrong, found.score)
+        rows.append(scores | {"states": fit.state})
+    return rows
+
+
+def _knn(tasks: Sequence[Task]) -> list[dict]:
+    shares = [detection.neighbours.vote_shares(task.labels, task.images) for task in tasks]
+    return [_cl_scores(task.labels, task.true, probs) for task, probs in zip(tasks, shares, strict=True)]
+
+
+def _prototype(tasks: Sequence[Task]) -> list[dict]:
+    found = [detection.neighbours.prototype_margin(task.labels, task.images) for task in tasks]
+    return [_scores(task.wrong, one) for task, one in zip(tasks, found, strict=True)]
 
 
 def _scores(wrong: Tensor, found: detection.Detection) -> dict:
@@ -387,10 +474,15 @@ def _distances(wrong: Tensor, score: np.ndarray) -> dict:
     return {"cohens_d": metrics.cohens_d(clean, bad), "wasserstein": metrics.wasserstein(clean, bad)}
 
 
-def _none(task: Task) -> dict:
-    images, true, _ = images_of(task.trial.data, "test", task.trial.size, task.device)
-    recorder = dynamics.Recorder("train")
-    fit = task.fit(recorders=[recorder], test=(images, true))
+def _none(tasks: Sequence[Task]) -> list[dict]:
+    trial = tasks[0].trial
+    images, true, _ = images_of(trial.data, "test", trial.size, tasks[0].device)
+    recorders = [dynamics.Recorder("train") for _ in tasks]
+    fits = _fits(tasks, recorders=[[recorder] for recorder in recorders], test=(images, true))
+    return [_tested(*each) for each in zip(tasks, recorders, fits, strict=True)]
+
+
+def _tested(task: Task, recorder: dynamics.Recorder, fit: training.Fit) -> dict:
     curve = fit.column("test_accuracy")
     row = {"test_accuracy": curve[-1], "best_test_accuracy": max(curve), "test_accuracy_curve": curve}
     row |= {"train_accuracy": fit.history[-1]["train_accuracy"], "states": fit.state}
@@ -413,9 +505,20 @@ def _weights(task: Task, recorder: dynamics.Recorder, fit: training.Fit) -> dict
         return row
     rates = torch.tensor(fit.column("lr"))
     row["alpha_t"] = float(2 * (rates @ weights.abs().mean(1)) / rates.sum())
+    if task.trial.size == "features":
+        row["alpha_curve"] = _alpha_curve(weights, task.trial.seed)
     if task.wrong.any() and not task.wrong.all():
         row["snr"] = dynamics.snr(weights, ~task.wrong, rates)
     return row
+
+
+def _alpha_curve(weights: Tensor, seed: int) -> list[float]:
+    """α_t without its learning rate, CV Fig. 1: the mean of 2|w| in every tenth of every epoch (E, N), with
+    the weights that the samples had when their batch came."""
+    samples = weights.shape[1] // 10 * 10  # all but the last few
+    orders = islice(training.orders(weights.shape[1], seed), len(weights))
+    shuffled = torch.stack([row[order[:samples]] for row, order in zip(weights, orders, strict=True)])
+    return [float(f"{mean:.4g}") for mean in 2 * shuffled.abs().view(-1, samples // 10).mean(1)]
 
 
 def _share(mask: Tensor) -> float:

@@ -61,10 +61,13 @@ class Recipe:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
 
-    def optimize(self, parameters) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-        """The optimizer and the schedule, which is to be stepped once per epoch."""
+    def optimize(
+        self, parameters, fused: bool = False
+    ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+        """The optimizer and the schedule, which is to be stepped once per epoch. fused: Adam in one pass over
+        the parameters, which for small ones in float32 gains nothing on a CPU."""
         if self.optimizer == "adam":
-            fused = self.precision == "bf16"  # in float32 it gains nothing on a CPU
+            fused = fused or self.precision == "bf16"
             optimizer = torch.optim.Adam(parameters, self.lr, weight_decay=self.weight_decay, fused=fused)
         else:
             optimizer = torch.optim.SGD(parameters, self.lr, self.momentum, weight_decay=self.weight_decay)
@@ -77,6 +80,9 @@ class Recipe:
 RECIPES = {
     # Ours: a few seconds on two cores for the mini packs.
     "quick": Recipe(epochs=12, batch_size=64),
+    # Ours, for heads on all features of a CIFAR set; the second for CV, whose training is SGD's.
+    "features": Recipe(epochs=10, batch_size=256),
+    "features-sgd": Recipe(epochs=20, optimizer="sgd", lr=0.1, batch_size=256, schedule="cosine"),
     # HS A.1: Adam "without additional tuning", ten epochs; batch size not stated.
     "hs-mnist": Recipe(epochs=10),
     # Another reading of the same: a public development code of these losses has this size and this rate.
@@ -141,7 +147,7 @@ def fit(
     "diverged". test=(images, labels) adds the accuracy after every epoch. progress=None shows a bar on a
     terminal only. Raises ValueError when images and labels do not belong together.
     """
-    _check(images, labels, recipe)
+    check(images, labels, recipe)
     device = pick_device(device)
     run = Fit(model.to(device))
     if recipe.precision == "bf16":
@@ -153,7 +159,7 @@ def fit(
     hidden = None if progress is None else not progress
     epochs = tqdm(range(1, recipe.epochs + 1), desc=str(loss), unit="epoch", disable=hidden)
     with seeded(seed, device):
-        order = torch.Generator().manual_seed(seed)
+        order = orders(len(labels), seed)
         without_denormals(lambda stop: _train(run, *here, loss, recipe, recorders, test, order, epochs, stop))
     for recorder in recorders:
         recorder.finish()
@@ -166,10 +172,10 @@ def _train(run, images, labels, loss, recipe, recorders, test, order, epochs, st
     in_training, in_evaluation = ([r for r in recorders if r.when == when] for when in ("train", "eval"))
     for epoch in epochs:
         start, lr = time.perf_counter(), optimizer.param_groups[0]["lr"]
-        parts = batches(torch.randperm(len(labels), generator=order).to(labels.device), recipe.batch_size)
+        parts = batches(next(order).to(labels.device), recipe.batch_size)
         step = Step(run.model, loss.at_epoch(epoch), optimizer, recipe)
         sums = _epoch(step, images, labels, parts, epoch, in_training, stop)
-        row = _epoch_row(*sums, labels, run.best_accuracy())
+        row = epoch_row(*sums, labels, run.best_accuracy())
         schedule.step()
         _record_evaluation(run.model, images, labels, epoch, in_evaluation)
         if test:
@@ -221,7 +227,7 @@ def without_denormals(work: Callable[[threading.Event], None]) -> None:
             raise
 
 
-def _check(images: Tensor, labels: Tensor, recipe: Recipe) -> None:
+def check(images: Tensor, labels: Tensor, recipe: Recipe) -> None:
     if (
         images.ndim not in (2, 4)
         or not images.is_floating_point()
@@ -285,6 +291,13 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager:
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
+def orders(samples: int, seed: int) -> Iterator[Tensor]:
+    """The order in which `fit` takes the samples, int64 (N,) on the CPU, epoch by epoch."""
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        yield torch.randperm(samples, generator=generator)
+
+
 def batches(order: Tensor, size: int) -> list[Tensor]:
     """The order in parts of `size`; a last sample alone joins the part before, as batch norm needs two."""
     parts = list(order.split(size))
@@ -301,7 +314,7 @@ def _add_l1(parameters, strength: float) -> None:
 
 
 def _epoch(step, images, labels, parts, epoch, recorders, stop) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """One pass over the batches: the sums that `_epoch_row` takes. Nothing waits for the device."""
+    """One pass over the batches: the sums that `epoch_row` takes. Nothing waits for the device."""
     step.model.train()
     total = torch.zeros((), device=images.device)
     correct = torch.zeros((), device=images.device)
@@ -323,7 +336,7 @@ def _epoch(step, images, labels, parts, epoch, recorders, stop) -> tuple[Tensor,
     return total, correct, predicted, peaks
 
 
-def _epoch_row(
+def epoch_row(
     total: Tensor, correct: Tensor, predicted: Tensor, peaks: Tensor, labels: Tensor, best: float
 ) -> dict:
     """What fit records of an epoch, from its sums: losses, hits, predictions per class (K,), and the largest

@@ -1,8 +1,9 @@
-"""The networks: the papers' own, and a small one for the quick profile; (N, C, H, W) -> logits (N, K)."""
+"""The networks: the papers' own and small ones, (N, C, H, W) -> logits (N, K); heads, (N, D) -> (N, K)."""
 
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -147,17 +148,29 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def build(name: str, images: torch.Tensor, classes: int, seed: int) -> nn.Module:
-    """The named network with fresh weights for square images (N, C, S, S); same seed, same weights.
-
-    Leaves the global random state as it was. Raises ValueError for an unknown name or oblong images.
-    """
-    if name not in MODELS:
-        raise ValueError(f"no model is called {name!r}; there are {', '.join(MODELS)}")
-    if images.ndim != 4 or images.shape[2] != images.shape[3]:
-        raise ValueError(f"images must be (N, C, S, S), got {tuple(images.shape)}")
+@contextmanager
+def seeded_weights(seed: int) -> Iterator[None]:
+    """Inside, fresh weights come from the seed; the global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed every GPU
+        yield
+
+
+def build(name: str, images: torch.Tensor, classes: int, seed: int) -> nn.Module:
+    """The named network of MODELS for square images (N, C, S, S), or of HEADS for features (N, D).
+
+    The same seed gives the same fresh weights; the global random state is left as it was. Raises ValueError
+    for a name that does not go with the images, or oblong images.
+    """
+    known = HEADS if images.ndim == 2 else MODELS
+    if name not in known:
+        what = "features" if images.ndim == 2 else "images"
+        raise ValueError(f"no model for {what} is called {name!r}; there are {', '.join(known)}")
+    if images.ndim == 2:
+        return HEADS[name](images.shape[1], classes, seed)
+    if images.ndim != 4 or images.shape[2] != images.shape[3]:
+        raise ValueError(f"images must be (N, C, S, S), got {tuple(images.shape)}")
+    with seeded_weights(seed):
         return MODELS[name](classes, channels=images.shape[1], size=images.shape[2])
 
 
@@ -187,9 +200,17 @@ MODELS["stride_cnn"] = stride_cnn
 
 
 def mlp(features: int, classes: int, seed: int, hidden: int = 256) -> nn.Sequential:
-    """A head on embeddings (N, D) -> logits (N, K): one hidden layer, dropout. Ours. Seeds as in build."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed every GPU
+    """A head on features (N, D) -> logits (N, K): one hidden layer, dropout. Ours. Seeds as in build."""
+    with seeded_weights(seed):
         return nn.Sequential(
             nn.Linear(features, hidden), nn.ReLU(), nn.Dropout(0.5), nn.Linear(hidden, classes)
         )
+
+
+def linear(features: int, classes: int, seed: int) -> nn.Linear:
+    """A linear head on features (N, D) -> logits (N, K). Seeds as in build."""
+    with seeded_weights(seed):
+        return nn.Linear(features, classes)
+
+
+HEADS: dict[str, Callable[[int, int, int], nn.Module]] = {"linear": linear, "mlp": mlp}

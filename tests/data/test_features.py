@@ -309,6 +309,7 @@ def test_a_pack_has_every_image(name, classes, split, n):
     assert torch.equal(pack.labels.bincount(), torch.full((classes,), n // classes))
     assert torch.equal(pack.index, torch.arange(n))
     assert len(pack.classes) == classes
+    assert pack.features.square().mean().item() == pytest.approx(1, rel=0.03)
     spread = pack.features.std(0)
     assert all(a >= 0.95 * b for a, b in pairwise(spread))  # clipping costs the first a little
     if name == "cifar10":
@@ -324,7 +325,7 @@ def steps_apart(name: str, split: str, floats: torch.Tensor, index) -> np.ndarra
     """How many steps the packed rows are from what the images' features come to."""
     with np.load(images.MINI / f"{name}_features.npz") as pack:
         scores = (floats.float().numpy() - pack["mean"]) @ pack["components"].astype(np.float32).T
-        return np.abs(np.clip(scores / pack["step"], -31, 31) - pack[split][index])
+        return np.abs(np.clip(scores * pack["scale"] / pack["step"], -31, 31) - pack[split][index])
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -362,14 +363,16 @@ def test_the_script_cuts_principal_components():
     arrays = script.cut(train, train[:100] + 1, components=5)
     values = arrays["train"] * arrays["step"]
     assert arrays["train"].dtype == np.int8
-    explained = np.linalg.eigvalsh(np.cov(train.float().numpy().T))[::-1][:5]
+    scale = arrays["scale"]
+    assert (values**2).mean() == pytest.approx(1, rel=0.01)
+    explained = scale**2 * np.linalg.eigvalsh(np.cov(train.float().numpy().T))[::-1][:5]
     np.testing.assert_allclose(values.var(0), explained, rtol=0.01)
     np.testing.assert_allclose(np.corrcoef(values.T), np.eye(5), atol=0.01)
-    exact = (train.float().numpy() - arrays["mean"]) @ arrays["components"].astype(np.float32).T
+    exact = scale * (train.float().numpy() - arrays["mean"]) @ arrays["components"].astype(np.float32).T
     inside = np.abs(exact) < 31 * arrays["step"]
     assert inside.mean() > 0.999
     assert (np.abs(values - exact) <= 0.5001 * arrays["step"])[inside].all()
     moved = (arrays["test"] - arrays["train"][:100].astype(int)) * arrays["step"]
     np.testing.assert_allclose(
-        np.median(moved, 0), arrays["components"].astype(float).sum(1), atol=2 * arrays["step"].max()
+        np.median(moved, 0), scale * arrays["components"].astype(float).sum(1), atol=2 * arrays["step"].max()
     )

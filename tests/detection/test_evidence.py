@@ -88,3 +88,26 @@ def test_the_second_threshold_run_alone_is_the_second_of_two(digits):
 def test_cross_validation_trains_every_fold(digits):
     with pytest.raises(TypeError, match="only"):
         detection.cross_validate(None, *digits, losses.ce(), Recipe(epochs=1), only=[0])
+
+
+def test_several_losses_together_are_each_alone(digits):
+    features, labels = digits[0].flatten(1), digits[1]
+    several, recipes = [losses.ce(), losses.gce(), losses.nce()], [Recipe(epochs=2, batch_size=64)] * 3
+    build = lambda seed, outputs=10: models.build("linear", features, outputs, seed)  # noqa: E731
+    options = {"folds": 3, "seed": 2}
+    together = detection.cross_validate_together(build, features, labels, several, recipes, **options)
+    runs = detection.threshold_runs_together(
+        lambda seed: build(seed, 11), features, labels, several, recipes, classes=10, runs=2, seed=2
+    )
+    runs = list(runs)
+    assert [len(run) for run in runs] == [3, 3]
+    for k, loss in enumerate(several):
+        alone = detection.cross_validate(build, features, labels, loss, recipes[0], **options)
+        torch.testing.assert_close(together[k].probs, alone.probs, rtol=1e-3, atol=1e-4)
+        assert torch.equal(together[k].fold, alone.fold)
+        single = detection.threshold_runs(
+            lambda seed: build(seed, 11), features, labels, loss, recipes[0], classes=10, runs=2, seed=2
+        )
+        for run, one in zip(runs, single, strict=True):
+            torch.testing.assert_close(run[k].margins, one.margins, rtol=1e-3, atol=2e-3)
+            assert torch.equal(run[k].mask, one.mask)

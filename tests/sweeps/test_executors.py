@@ -22,11 +22,20 @@ from robust_lib.sweeps.plans import SWEEPS, read
 from tests.sweeps.test_trials import few, numbers
 
 
-def stand_in(trial, device):
+def stand_in(company, device):
     """In place of `attempt`, where a test is about what happens around it."""
+    return [answer(trial, device) for trial in company]
+
+
+def answer(trial, device):
     if trial.seed == 99:
         return {"key": trial.key, "status": "failed", "error": "ValueError: no", "seconds": 0.0}
     return {"key": trial.key, "status": "done", "seconds": 0.1, "f1": trial.seed / 10, "device": device}
+
+
+def always(**more):
+    """A stand-in whose answers all say this."""
+    return lambda company, device: [answer(trial, device) | more for trial in company]
 
 
 @pytest.fixture
@@ -66,18 +75,16 @@ def test_failed_trials_are_recorded_and_run_again_only_on_request(path, monkeypa
     assert executors.run_sweep(listed, path, report=said.append) == {"done": 2, "failed": 1, "left out": 0}
     assert "FAILED ValueError: no" in said[2]
     assert executors.run_sweep(listed, path, report=said.append)["failed"] == 0
-    monkeypatch.setattr(
-        executors, "attempt", lambda trial, device: stand_in(trial, device) | {"status": "done", "f1": 1.0}
-    )
+    monkeypatch.setattr(executors, "attempt", always(status="done", f1=1.0))
     assert executors.run_sweep(listed, path, report=said.append, retry_failed=True)["done"] == 1
     assert [r["status"] for r in recorded(path).values()] == ["done"] * 3
 
 
 def test_ctrl_c_keeps_what_has_finished_and_frees_the_file(path, monkeypatch):
-    def interrupted(trial, device):
-        if trial.seed == 2:
+    def interrupted(company, device):
+        if company[0].seed == 2:
             raise KeyboardInterrupt
-        return stand_in(trial, device)
+        return stand_in(company, device)
 
     monkeypatch.setattr(executors, "attempt", interrupted)
     listed = [few(seed=seed) for seed in range(4)]
@@ -94,9 +101,12 @@ class Answering(Executor):
     def __init__(self, error):
         self.error = error
 
-    def submit(self, function, trial, device):
+    def submit(self, function, company, device):
         future = Future()
-        future.set_exception(self.error) if trial.seed == 1 else future.set_result(stand_in(trial, device))
+        if company[0].seed == 1:
+            future.set_exception(self.error)
+        else:
+            future.set_result(stand_in(company, device))
         return future
 
 
@@ -191,7 +201,7 @@ def test_what_another_sweep_recorded_is_copied(tmp_path, monkeypatch):
     monkeypatch.setitem(SWEEPS, "two", plans.Sweep("two", "", {"small": 4}, make))
     options = {"folder": tmp_path, "report": str}
     assert executors.run_named("one", "small", **options)["done"] == 3
-    monkeypatch.setattr(executors, "attempt", lambda trial, device: stand_in(trial, device) | {"f1": -1.0})
+    monkeypatch.setattr(executors, "attempt", always(f1=-1.0))
     assert executors.run_named("two", "small", **options)["done"] == 1
     assert [r["f1"] for r in read("two", "small", tmp_path)] == [0.0, 0.1, 0.2, -1.0]
     assert executors.run_named("two", "small", seeds=2, network="hs_mnist", **options)["done"] == 2
