@@ -99,6 +99,24 @@ def bench_losses() -> None:
     click.echo(bench.table(bench.loss_ratios(few)))
 
 
+@bench.command("heads")
+def bench_heads() -> None:
+    """A linear head for every loss of HS Table 1 and its grid: all together, and one by one."""
+    from robust_lib import data, sweeps
+    from robust_lib.sweeps import bench
+
+    for name in data.PACK_MD5:
+        trials = sweeps.SWEEPS[f"hs-table1-{name}"].trials("features", seeds=1)
+        several = [sweeps.build_loss(trial, len(data.SETS[name].classes)) for trial in trials]
+        several = list({str(loss): loss for loss in several}.values())
+        found = bench.head_seconds(data.load_features(name, "test"), several)
+        ratio = found["one by one"] / found["together"]
+        click.echo(
+            f"{name}, {len(several)} losses: one by one {found['one by one']:.2f} s, together "
+            f"{found['together']:.2f} s, ratio {ratio:.1f}; weights differ by {found['apart']:.0e} at most"
+        )
+
+
 @bench.command("aum")
 def bench_aum() -> None:
     """One epoch of the area under the margin, 50,000 x 10 in batches of 128: ours and the aum package."""

@@ -10,4 +10,4 @@ against_people (chapter 13), growth and bench (what things cost).
 
 from robust_lib.sweeps.executors import listing, run_named, status
 from robust_lib.sweeps.plans import CV_KINDS, SWEEPS, Sweep, path_of, read
-from robust_lib.sweeps.trials import Trial, run
+from robust_lib.sweeps.trials import Trial, build_loss, run

@@ -1,4 +1,6 @@
-"""How fast the library is: losses against torch's cross entropy, fit against a plain DataLoader loop."""
+"""How fast the library is: losses against cross entropy, heads together against one by one, fit against a
+plain DataLoader loop.
+"""
 
 import copy
 import itertools
@@ -61,6 +63,35 @@ def table(ratios: dict[tuple[str, int], dict[str, float]]) -> str:
     from tabulate import tabulate
 
     return tabulate(rows, ["loss", *heads, ""], tablefmt="plain", floatfmt=".2f")
+
+
+def head_seconds(pack: data.FeatureSet, several, rounds: int = 3) -> dict[str, float]:
+    """CPU seconds of two epochs of a linear head for each loss, batch 256, on one thread, the medians of some
+    rounds: {"one by one", "together", "apart": the largest difference between their weights}."""
+    recipe = training.Recipe(epochs=2, batch_size=256)
+    many = len(several)
+
+    def fitted(way: str) -> tuple[float, torch.Tensor]:
+        heads = [models.build("linear", pack.features, len(pack.classes), 0) for _ in several]
+        rest, options = (pack.features, pack.labels), {"device": "cpu", "progress": False}
+        start = time.process_time()
+        if way == "together":
+            training.fit_together(heads, *rest, several, [recipe] * many, **options)
+        else:
+            for head, loss in zip(heads, several, strict=True):
+                training.fit(head, *rest, loss, recipe, **options)
+        return time.process_time() - start, torch.stack([head.weight.detach() for head in heads])
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        fitted("together")  # libraries are loaded, kernels chosen
+        found = {way: [fitted(way) for _ in range(rounds)] for way in ("one by one", "together")}
+    finally:
+        torch.set_num_threads(threads)
+    seconds = {way: statistics.median(each for each, _ in runs) for way, runs in found.items()}
+    apart = (found["together"][0][1] - found["one by one"][0][1]).abs().max()
+    return seconds | {"apart": float(apart)}
 
 
 def aum_seconds(samples: int = 50_000, classes: int = 10, batch: int = 128) -> dict:

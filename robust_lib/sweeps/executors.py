@@ -258,8 +258,9 @@ def listing() -> str:
     """Every sweep: what it recreates, how many trials, and what is missing here."""
     rows = [("sweep", *records.SCALES, "recreates")]
     for sweep in SWEEPS.values():
-        counts = [str(len(sweep.trials(scale))) if scale in sweep.seeds else "" for scale in records.SCALES]
-        trials = sweep.trials("paper")
+        listed = {scale: sweep.trials(scale) for scale in sweep.seeds}
+        counts = [str(len(listed.get(scale, ()))) for scale in records.SCALES]
+        trials = next(iter(listed.values()))
         blocked = _blocked(trials)
         notes = [f"{len(held)} wait: {reason}" for reason, held in blocked.items()]
         notes += [f"{name} is not here" for name in sorted({t.data for t in trials}) if not _here(name)]

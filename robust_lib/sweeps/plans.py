@@ -37,7 +37,7 @@ class Sweep:
     make: Callable[[int, str], list[Trial]] = field(repr=False)
 
     def trials(self, scale: str = "paper", seeds: int | None = None) -> list[Trial]:
-        """All trials, of every cell the first seed before the second. ValueError: a scale it does not have."""
+        """All trials, of every cell the first seed before the second. ValueError: a scale it lacks."""
         one_of(f"scale of {self.name}", scale, self.seeds)
         trials = self.make(self.seeds[scale] if seeds is None else seeds, scale)
         assert len({trial.key for trial in trials}) == len(trials), f"{self.name} lists a trial twice"
@@ -142,6 +142,20 @@ def _chosen(name: str, rate: float) -> list[Part]:
     return _baselines(name) + _blurry(best["gamma"]) + _piecewise_zero(best["c"])
 
 
+def _detectors(name: str) -> Callable[[int, str], list[Trial]]:
+    def make(seeds: int, scale: str) -> list[Trial]:
+        setting = _mini(name) if scale == "small" else HS_SETTINGS[name]
+        found_by = [{"detector": detector} for detector in ("cl", "aum", "mean_loss")]
+        return _cross(seeds, [setting], _noise("uniform", 0.3), _chosen("mnist", 0.3), found_by)
+
+    return make
+
+
+EVERY = "every loss with every detector, noise rate 0.3"
+sweep("detectors", f"{EVERY}: MNIST", paper=5, small=5)(_detectors("mnist"))
+sweep("detectors-fashion", f"{EVERY}: Fashion-MNIST", paper=5, small=5)(_detectors("fashion_mnist"))
+
+
 LOSS_FREE = [
     {"loss": "none", "network": "none", "recipe": "none", "detector": detector}
     for detector in ("knn", "prototype")
@@ -157,20 +171,6 @@ def _detectors_features(seeds: int, scale: str) -> list[Trial]:
         trials += _cross(seeds, [_features(name)], noises, found_by, _chosen(name, 0.3))
         trials += _cross(seeds, [_features(name)], noises, LOSS_FREE)
     return sorted(trials, key=lambda trial: trial.seed)
-
-
-def _detectors(name: str) -> Callable[[int, str], list[Trial]]:
-    def make(seeds: int, scale: str) -> list[Trial]:
-        setting = _mini(name) if scale == "small" else HS_SETTINGS[name]
-        found_by = [{"detector": detector} for detector in ("cl", "aum", "mean_loss")]
-        return _cross(seeds, [setting], _noise("uniform", 0.3), _chosen("mnist", 0.3), found_by)
-
-    return make
-
-
-EVERY = "every loss with every detector, noise rate 0.3"
-sweep("detectors", f"{EVERY}: MNIST", paper=5, small=5)(_detectors("mnist"))
-sweep("detectors-fashion", f"{EVERY}: Fashion-MNIST", paper=5, small=5)(_detectors("fashion_mnist"))
 
 
 def _table1(name: str, small_rates: tuple[float, ...]) -> Callable[[int, str], list[Trial]]:

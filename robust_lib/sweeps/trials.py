@@ -50,16 +50,16 @@ class Trial:
     """What is to be run. The key is a hash of the fields that differ from their defaults, so a new field with
     a default leaves old keys as they are. A default, once records exist, is never changed.
 
-    data, size: as data.load; size "features" stands for data.load_features. noise: one of NOISES, or a name N of people.transition_matrix as
-    "human-like:N", noise drawn from people's matrix, or "human:N", people's own labels; rate in [0, 1), 0 for
-    none and the last two. loss: registered or in COMBINED; params: its parameters; then, in this order, move
-    "scaled" or "shifted" with tau, unit_max, and delay (epochs of cross entropy first). recipe: a name in
-    training.RECIPES, with changes to its fields. detector: cl (confident learning on `folds` folds), cl_test
-    (train on the training set, look for errors in the test set), aum (`runs` threshold runs), mean_loss, none
-    (train and test); knn and prototype look at features alone, and network, recipe and loss are "none" with
-    them. samples: only the first so many training images (0: all), to see how cost and scores
-    grow. planted (for cl): the probability with which a label, noise or no, is flipped once more, uniformly
-    and known to whoever tunes. params and changes may be given as a mapping.
+    data, size: as data.load; size "features" is data.load_features. noise: one of NOISES, or a name N of
+    people.transition_matrix as "human-like:N", noise drawn from people's matrix, or "human:N", people's own
+    labels; rate in [0, 1), 0 for none and the last two. loss: registered or in COMBINED; params: its
+    parameters; then, in this order, move "scaled" or "shifted" with tau, unit_max, and delay (epochs of cross
+    entropy first). recipe: a name in training.RECIPES, with changes to its fields. detector: cl (confident
+    learning on `folds` folds), cl_test (train on the training set, look for errors in the test set), aum
+    (`runs` threshold runs), mean_loss, none (train and test); knn and prototype train nothing: their network,
+    recipe and loss are "none". samples: only the first so many training images (0: all), to see how cost and
+    scores grow. planted (for cl): the probability with which a label, noise or no, is flipped once more,
+    uniformly and known to whoever tunes. params and changes may be given as a mapping.
     """
 
     data: str
@@ -189,7 +189,7 @@ def run_together(trials: Sequence[Trial], device: str = "auto") -> list[dict]:
 
 def _record(task: "Task", scores: dict, spent: dict) -> dict:
     trial = task.trial
-    head = {"key": trial.key, "status": "done"} | trial.flat() | {"label": str(task.loss)}
+    head = {"key": trial.key, "status": "done"} | trial.flat() | {"label": str(task.loss or "none")}
     size = {"images": len(task.labels), "classes": task.classes, "realised_rate": _share(task.wrong)}
     if trial.size == "features":
         size |= {"backbone": data.BACKBONE, "pack_md5": data.PACK_MD5[trial.data]}

@@ -38,11 +38,11 @@ def fit_together(
     """Trains heads[k] in place with losses[k] on features float (N, D) and labels int64 (N,), all together.
 
     Each gets what `fit(heads[k], features, labels, losses[k], recipes[k], seed=seed)` gives, to rounding: the
-    sums are taken in another order; a peer loss draws other pairs. recipes may differ in l1 alone. recorders: for each head its own, all of
-    when="train". A head whose loss stops being finite goes on with the others, but its history ends there.
-    A model alone may be any network: `fit` trains it. Other arguments as `fit`. ValueError: heads that are
-    not linear or of different shapes, other numbers of losses or recipes than of heads, recipes or recorders
-    of another kind, and as `fit`.
+    sums are taken in another order; a peer loss draws other pairs. recipes may differ in l1 alone. recorders:
+    for each head its own, all of when="train". A head whose loss stops being finite goes on with the others,
+    but its history ends there. A model alone may be any network: `fit` trains it. Other arguments as `fit`.
+    ValueError: heads that are not linear or of different shapes, other numbers of losses or recipes than of
+    heads, recipes or recorders of another kind, and as `fit`.
     """
     recorders = recorders or [()] * len(heads)
     _check_counts(heads, {"losses": losses, "recipes": recipes, "recorders": recorders})

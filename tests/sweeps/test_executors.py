@@ -125,12 +125,12 @@ def test_a_task_that_its_cluster_gives_up_is_recorded_as_failed(path, monkeypatc
 
 
 def test_an_error_that_spoils_the_gpu_stops_the_sweep_once(path, monkeypatch):
-    def broken(trial, device="auto"):
-        if trial.seed == 1:
+    def broken(company, device="auto"):
+        if company[0].seed == 1:
             raise RuntimeError("CUDA error: device-side assert triggered")
-        return stand_in(trial, device)
+        return stand_in(company, device)
 
-    monkeypatch.setattr(trials, "run", broken)
+    monkeypatch.setattr(trials, "run_together", broken)
     listed = [few(seed=seed) for seed in range(3)]
     with pytest.raises(RuntimeError, match="a GPU error has spoiled the process .* with the other trials"):
         executors.run_sweep(listed, path, report=str)
@@ -148,11 +148,11 @@ def test_an_error_that_spoils_the_gpu_stops_the_sweep_once(path, monkeypatch):
     ],
 )
 def test_other_errors_are_the_trials_own(text, monkeypatch):
-    def broken(trial, device):
+    def broken(company, device):
         raise RuntimeError(text)
 
-    monkeypatch.setattr(trials, "run", broken)
-    assert trials.attempt(few())["status"] == "failed"
+    monkeypatch.setattr(trials, "run_together", broken)
+    assert trials.attempt([few()])[0]["status"] == "failed"
 
 
 def test_a_finished_sweep_asks_for_no_data(path, monkeypatch):

@@ -9,28 +9,38 @@ from robust_lib.papers import reported
 from robust_lib.sweeps import plans, trials
 from robust_lib.sweeps.plans import SWEEPS, obstacles
 
+SCALES = [(name, scale) for name, sweep in SWEEPS.items() for scale in sweep.seeds]
 
-@pytest.mark.parametrize("name", SWEEPS)
-def test_sweeps_list_distinct_trials_and_small_ones_can_run(name):
+
+@pytest.mark.parametrize(("name", "scale"), SCALES)
+def test_sweeps_list_distinct_trials(name, scale):
     sweep = SWEEPS[name]
-    listed = sweep.trials("paper", seeds=2)
-    assert len(listed) == 2 * len(sweep.trials("paper", seeds=1)) == len({t.key for t in listed})
+    listed = sweep.trials(scale, seeds=2)
+    assert len(listed) == 2 * len(sweep.trials(scale, seeds=1)) == len({t.key for t in listed})
     cells = {}
     for trial in listed:
         cells.setdefault(dataclasses.replace(trial, seed=0).key, []).append(trial.seed)
     assert set(map(tuple, cells.values())) == {(0, 1)}
-    lacks = {reason for trial in listed for reason in obstacles(trial)}
-    assert lacks <= {"no files of cifar-n", "no files of label-errors"}
-    small = sweep.trials("small")
-    assert [t for t in small if obstacles(t)] == []
-    assert {t.size for t in small} == {"mini"}
-    for trial in {t.loss: t for t in small}.values():
-        trials.Task.of(trial, "cpu")  # data, noise, loss and recipe go together
+    files = {"no files of cifar-n", "no files of label-errors"} if scale != "small" else set()
+    assert {reason for trial in listed for reason in obstacles(trial)} <= files
+    sizes = {"paper": "full", "features": "features", "small": "mini"}
+    assert {t.size for t in listed} == {sizes[scale]}
 
 
-def test_unknown_scale_is_named():
-    with pytest.raises(ValueError, match="scale must be one of paper, small, got 'tiny'"):
+@pytest.mark.parametrize(("name", "scale"), [one for one in SCALES if one[1] != "paper"])
+def test_data_noise_loss_and_recipe_go_together(name, scale):
+    listed = SWEEPS[name].trials(scale, seeds=1)
+    for trial in {(t.loss, t.data): t for t in listed if not obstacles(t)}.values():
+        trials.Task.of(trial, "cpu")
+
+
+def test_scales_that_a_sweep_lacks_are_named():
+    with pytest.raises(
+        ValueError, match="scale of hs-fig8 must be one of paper, features, small, got 'tiny'"
+    ):
         SWEEPS["hs-fig8"].trials("tiny")
+    with pytest.raises(ValueError, match="scale of cv-tau must be one of features, got 'paper'"):
+        SWEEPS["cv-tau"].trials("paper")
 
 
 def test_detectors_sweep_is_complete():
@@ -60,10 +70,12 @@ def test_grids_hold_every_value_that_the_paper_reports(name):
     assert wanted - have == set()
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
-def test_what_the_paper_prints_runs_before_its_grid(name):
+@pytest.mark.parametrize(
+    ("name", "scale"), [("mnist", "paper"), ("fashion_mnist", "paper"), ("cifar100", "features")]
+)
+def test_what_the_paper_prints_runs_before_its_grid(name, scale):
     sweep = SWEEPS["hs-table1-" + name.removesuffix("_mnist")]
-    listed = sweep.trials("paper")
+    listed = sweep.trials(scale)
     cells = [c for c in reported.table("HS Table 1") if c.data == name]
     best = {(c.rate, c.parameter): c.value for c in cells if c.parameter}
 
@@ -77,7 +89,9 @@ def test_what_the_paper_prints_runs_before_its_grid(name):
         block = listed[32 * seed : 32 * seed + 32]  # seven losses, Blurry with both gradients, four rates
         assert {trial.seed for trial in block} == {seed}
         assert all(map(is_printed, block))
-    assert len({trial.key for trial in listed}) == len(listed) == 20 * 4 * len(plans._grid(name))
+    assert (
+        len({trial.key for trial in listed}) == len(listed) == sweep.seeds[scale] * 4 * len(plans._grid(name))
+    )
     assert [trial.seed for trial in listed[64:]] == sorted(trial.seed for trial in listed[64:])
 
 
@@ -112,12 +126,16 @@ def test_fig8_shares_its_trials_with_table1():
         t.key for name in ("mnist", "cifar100") for t in SWEEPS[f"hs-table1-{name}"].trials("paper", seeds=1)
     }
     assert fig8 == table1
+    heads = {
+        name: {t.key for t in SWEEPS[name].trials("features")} for name in ("hs-fig8", "hs-table1-cifar100")
+    }
+    assert heads["hs-fig8"] == heads["hs-table1-cifar100"]
 
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_recorded_trials_still_have_their_keys(name):
     fields = [f.name for f in dataclasses.fields(plans.Trial) if f.name not in ("params", "changes")]
-    for row in (*plans.read(name), *plans.read(name, "small")):
+    for row in (row for scale in SWEEPS[name].seeds for row in plans.read(name, scale)):
         told = {field: row[field] for field in fields if field in row}
         for prefix, group in (("loss_", "params"), ("recipe_", "changes")):
             told[group] = {key.removeprefix(prefix): row[key] for key in row if key.startswith(prefix)}

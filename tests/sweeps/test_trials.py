@@ -91,7 +91,7 @@ def test_every_field_is_part_of_the_key(change):
 
 def test_a_trial_says_what_is_wrong_with_it():
     with pytest.raises(
-        ValueError, match="detector must be one of cl, cl_test, aum, mean_loss, none, got 'CL'"
+        ValueError, match="detector must be one of cl, cl_test, aum, mean_loss, none, knn, .*, got 'CL'"
     ):
         few("CL")
     with pytest.raises(ValueError, match="noise must be one of none, uniform, .* got 'gaussian'"):
@@ -340,7 +340,7 @@ def test_human_labels_and_verdicts_need_their_files(monkeypatch):
 
 
 def test_attempt_records_the_error():
-    record = trials.attempt(few(params={"beta": 1}), "cpu")
+    (record,) = trials.attempt([few(params={"beta": 1})], "cpu")
     assert record["status"] == "failed"
     assert record["error"].startswith("TypeError: ")
     assert record["key"] == few(params={"beta": 1}).key
@@ -352,10 +352,87 @@ def test_one_float_copy_of_the_images_is_made_for_a_trial():
     other = trials.images_of("mnist", "train", "mini", torch.device("cpu"))[0]
     assert one.data_ptr() != other.data_ptr()  # nothing keeps it beyond the trial
     assert torch.equal(one, other)
-    assert trials._loaded("mnist", "train", size="mini").images.dtype == torch.uint8
+    assert trials.load("mnist", "train", "mini").images.dtype == torch.uint8
 
 
 def test_metrics_of_the_record_are_those_of_metrics():
     """The plain names belong to prune method "both"."""
     found = run(few("cl"), "cpu")
     assert metrics.detection_scores(torch.ones(2).bool(), torch.ones(2).bool()).keys() <= found.keys()
+
+
+# --- trials on features, many at once -----------------------------------------------------------------
+
+HEADS = {"data": "cifar10", "size": "features", "network": "linear", "recipe": "features", "samples": 1000}
+
+
+def head(loss="ce", detector="cl", seed=0, **more):
+    return Trial(**HEADS | NOISY | {"loss": loss, "detector": detector, "seed": seed, "folds": 2} | more)
+
+
+def test_neighbours_in_a_list_form_companies():
+    alike = [
+        head(),
+        head("mae", move="shifted", tau=2.0),
+        head("anl_ce", changes={"l1": 1e-6}),
+        head(delay=1),
+    ]
+    others = [head(seed=1), head("mae", detector="aum"), head(changes={"epochs": 2}), few(), few(loss="mae")]
+    listed = [*alike, *others, head("gce")]
+    groups = trials.companies(listed)
+    assert [len(group) for group in groups] == [4, 1, 1, 1, 1, 1, 1]
+    assert [trial for group in groups for trial in group] == listed
+    many = [head("gce", params={"q": k / 100}) for k in range(1, 95)]
+    assert [len(group) for group in trials.companies(many)] == [40, 40, 14]
+
+
+@pytest.mark.parametrize("detector", ["cl", "cl_test", "aum", "mean_loss", "none"])
+def test_each_of_a_company_has_its_own_numbers(detector, monkeypatch):
+    monkeypatch.setattr(trials, "_judged", lambda trial: False)
+    company = [head("ce", detector), head("mae", detector), head("anl_ce", detector, changes={"l1": 1e-4})]
+    together = trials.run_together(company, "cpu")
+    for trial, found in zip(company, together, strict=True):
+        alone = run(trial, "cpu")
+        assert found.keys() - alone.keys() == {"trained_together"}
+        assert found["trained_together"] == 3
+        assert (found["backbone"], found["pack_md5"]) == (data.BACKBONE, data.PACK_MD5["cifar10"])
+        for name, value in numbers(alone).items():
+            numeric = isinstance(value, float | list)
+            assert found[name] == (pytest.approx(value, abs=0.02, rel=0.02) if numeric else value), name
+    names = {"aum": "auroc", "mean_loss": "auroc", "none": "test_accuracy"}
+    assert len({record[names.get(detector, "f1")] for record in together}) == 3
+
+
+def test_the_failed_of_a_company_is_recorded_and_the_others_run(monkeypatch):
+    company = [head("ce"), head("gce", params={"q": -1.0}), head("mae")]
+    records = trials.attempt(company, "cpu")
+    assert [record["status"] for record in records] == ["done", "failed", "done"]
+    assert [record["key"] for record in records] == [trial.key for trial in company]
+    assert "q must be" in records[1]["error"]
+
+
+def test_alpha_curve_is_the_mean_weight_as_the_batches_came():
+    trial = head("mae", "none")
+    task, seen = trials.Task.of(trial, "cpu"), []
+
+    class Arriving(dynamics.Recorder):
+        def batch(self, epoch, indices, logits, targets):
+            super().batch(epoch, indices, logits, targets)
+            p = torch.softmax(logits.detach(), 1)[torch.arange(len(targets)), targets]
+            seen.append(2 * p * (1 - p))
+
+    fit = training.fit(
+        task.build(0), task.images, task.labels, task.loss, task.recipe, recorders=[Arriving()], device="cpu"
+    )
+    expected = torch.cat(seen).view(10 * len(fit.history), 100).mean(1)
+    assert run(trial, "cpu")["alpha_curve"] == pytest.approx(expected.tolist(), rel=1e-3)
+
+
+@pytest.mark.parametrize("detector", trials.TRAINING_FREE)
+def test_detectors_that_train_nothing_beat_chance_on_features(detector):
+    trial = head("none", detector, network="none", recipe="none")
+    found = run(trial, "cpu")
+    assert found["auroc"] > 0.8
+    assert (found["loss"], found["label"]) == ("none", "none")
+    assert ("f1_disagreement" in found) == (detector == "knn")
+    assert obstacles(dataclasses.replace(trial, size="mini")) == [f"no features for {detector}"]

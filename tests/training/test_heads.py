@@ -28,8 +28,8 @@ def pixels():
     return data.to_float(mini.images[:600], mini.name).flatten(1), mini.labels[:600]
 
 
-def heads(features, count=len(SEVERAL), classes=10):
-    return [models.build("linear", features, classes, seed) for seed in range(count)]
+def heads(features, count=7):
+    return [models.build("linear", features, 10, seed) for seed in range(count)]
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,7 @@ def test_heads_are_seeded_and_fresh(pixels):
     assert torch.equal(one.weight, same.weight)
     assert not torch.equal(one.weight, other.weight)
     assert one.weight.abs().max() <= 1 / math.sqrt(784)
-    with pytest.raises(
-        ValueError, match="no model for features is called 'small_cnn'; there are linear, mlp"
-    ):
+    with pytest.raises(ValueError, match="no model for features is called .small_cnn.; there are linear"):
         models.build("small_cnn", pixels[0], 10, 0)
 
 
