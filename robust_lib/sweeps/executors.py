@@ -263,7 +263,8 @@ def listing() -> str:
         trials = next(iter(listed.values()))
         blocked = _blocked(trials)
         notes = [f"{len(held)} wait: {reason}" for reason, held in blocked.items()]
-        notes += [f"{name} is not here" for name in sorted({t.data for t in trials}) if not _here(name)]
+        wanted = sorted({trial.data for trial in trials if trial.size == "full"})
+        notes += [f"{name} is not here" for name in wanted if not _here(name)]
         rows.append((sweep.name, *counts, sweep.artefact + (f" [{'; '.join(notes)}]" if notes else "")))
     return _table(rows)
 
