@@ -55,29 +55,46 @@ class FeatureSet:
     origin: str
 
 
-def load_features(name: str, split: str = "train") -> FeatureSet:
+def load_features(name: str, split: str = "train", pixels: int | None = None) -> FeatureSet:
     """Features of every image of "cifar10" or "cifar100": 50,000 of "train", 10,000 of "test".
 
     They are principal components of BACKBONE's features at PACK_PIXELS, in order of variance, divided by one
     number so that their mean square over the training images is 1, and rounded to multiples of a step for
-    each component (mini/README.md). Raises ValueError for an unknown name
-    or split, DataError when the pack is damaged.
+    each component (mini/README.md). With `pixels` they are all of BACKBONE's features at that size, centred
+    and divided in the same way, computed from the full set's images in an hour and kept in the data folder.
+    Raises ValueError for an unknown name or split, DataError when the pack is damaged or the images cannot be
+    had.
     """
     for argument, given, allowed in (("name", name, tuple(PACK_MD5)), ("split", split, ("train", "test"))):
         if given not in allowed:
             raise ValueError(f"{argument} must be one of {allowed}; got {given!r}")
+    features, labels, origin = _floats(name, split, pixels) if pixels else _packed(name, split)
+    superclasses = torch.tensor(image_sets.cifar100_superclasses())[labels] if name == "cifar100" else None
+    title, classes = image_sets.SETS[name].title, image_sets.SETS[name].classes
+    origin = f"{title}: all {len(labels):,} {split} images, {origin}"
+    return FeatureSet(name, features, labels, superclasses, classes, torch.arange(len(labels)), origin)
+
+
+def _packed(name: str, split: str) -> tuple[torch.Tensor, torch.Tensor, str]:
+    """(features, labels, what they are), from the pack."""
     file = f"{name}_features.npz"
     image_sets.check_pack(file, PACK_MD5[name])
     with np.load(image_sets.MINI / file, allow_pickle=False) as pack:
         features = torch.from_numpy(pack[split] * pack["step"])
         labels = torch.from_numpy(pack[f"{split}_labels"].astype(np.int64))
-    title, classes = image_sets.SETS[name].title, image_sets.SETS[name].classes
-    superclasses = torch.tensor(image_sets.cifar100_superclasses())[labels] if name == "cifar100" else None
-    origin = (
-        f"{title}: all {len(labels):,} {split} images, {features.shape[1]} principal components of "
-        f"{BACKBONE}'s features at {PACK_PIXELS} px, packed with robust_lib (mini/{file})"
-    )
-    return FeatureSet(name, features, labels, superclasses, classes, torch.arange(len(labels)), origin)
+    what = f"{features.shape[1]} principal components of {BACKBONE}'s features at {PACK_PIXELS} px, "
+    return features, labels, what + f"packed with robust_lib (mini/{file})"
+
+
+def _floats(name: str, split: str, pixels: int) -> tuple[torch.Tensor, torch.Tensor, str]:
+    """(features, labels, what they are), from the images, or from what an earlier call kept."""
+    sets = {each: image_sets.load(name, each, "full") for each in ("train", split)}
+    folder = downloads.roots()[0] / "features"
+    raw = {each: extract(s.images, size=pixels, folder=folder).float() for each, s in sets.items()}
+    mean = raw["train"].mean(0)
+    scale = (raw["train"] - mean).square().mean().rsqrt()
+    what = f"{len(mean):,} features of {BACKBONE} at {pixels} px"
+    return (raw[split] - mean) * scale, sets[split].labels, what
 
 
 def extract(

@@ -328,6 +328,16 @@ def _planted(seeds: int, scale: str) -> list[Trial]:
     return _cross(seeds, [task | planted for task in tasks], _small_grid())
 
 
+@sweep("features-robust", "HS Table 4 on other features and heads: when can a head memorise?", features=2)
+def _robust(seeds: int, scale: str) -> list[Trial]:
+    sizes = [{"size": size} for size in ("features", "features-224", "features-128")]
+    rows = [{"network": network, "changes": {"epochs": epochs}}
+            for network in ("linear", "mlp") for epochs in (10, 60)]  # fmt: skip
+    some = [_loss("ce"), _loss("gce", q=0.7), _loss("blurry", gamma=0.9, stop_gradient=True)]
+    noises = [{"noise": "human:cifar10n-worst"}]
+    return _cross(seeds, [_features("cifar10")], noises, sizes, rows, some)
+
+
 # --- A Curriculum View of Robust Loss Functions (CV) --------------------------------------------------
 
 # Weights are scaled to a largest one of 1 (CV §5), except NCE's and its sums', which are no functions of p_y.

@@ -39,6 +39,7 @@ COMBINED = {
 
 OTHER_FILTERS = ("prune_by_class", "prune_by_noise_rate", "disagreement", "number")  # than "both"
 PLANT_SEED = 1_000_000
+FEATURES = "features"  # a size that begins so has no images
 COMPANY = 40  # heads that are trained together at most
 _TURN = threading.Lock()
 
@@ -50,16 +51,17 @@ class Trial:
     """What is to be run. The key is a hash of the fields that differ from their defaults, so a new field with
     a default leaves old keys as they are. A default, once records exist, is never changed.
 
-    data, size: as data.load; size "features" is data.load_features. noise: one of NOISES, or a name N of
-    people.transition_matrix as "human-like:N", noise drawn from people's matrix, or "human:N", people's own
-    labels; rate in [0, 1), 0 for none and the last two. loss: registered or in COMBINED; params: its
-    parameters; then, in this order, move "scaled" or "shifted" with tau, unit_max, and delay (epochs of cross
-    entropy first). recipe: a name in training.RECIPES, with changes to its fields. detector: cl (confident
-    learning on `folds` folds), cl_test (train on the training set, look for errors in the test set), aum
-    (`runs` threshold runs), mean_loss, none (train and test); knn and prototype train nothing: their network,
-    recipe and loss are "none". samples: only the first so many training images (0: all), to see how cost and
-    scores grow. planted (for cl): the probability with which a label, noise or no, is flipped once more,
-    uniformly and known to whoever tunes. params and changes may be given as a mapping.
+    data, size: as data.load; size "features" is the pack of data.load_features, "features-224" all features
+    at 224 pixels. noise: one of NOISES, or a name N of people.transition_matrix as "human-like:N", noise
+    drawn from people's matrix, or "human:N", people's own labels; rate in [0, 1), 0 for none and the last
+    two. loss: registered or in COMBINED; params: its parameters; then, in this order, move "scaled" or
+    "shifted" with tau, unit_max, and delay (epochs of cross entropy first). recipe: a name in
+    training.RECIPES, with changes to its fields. detector: cl (confident learning on `folds` folds), cl_test
+    (train on the training set, look for errors in the test set), aum (`runs` threshold runs), mean_loss, none
+    (train and test); knn and prototype train nothing: their network, recipe and loss are "none". samples:
+    only the first so many training images (0: all), to see how cost and scores grow. planted (for cl): the
+    probability with which a label, noise or no, is flipped once more, uniformly and known to whoever tunes.
+    params and changes may be given as a mapping.
     """
 
     data: str
@@ -130,7 +132,7 @@ def _canonical(value):
 
 def obstacles(trial: Trial) -> list[str]:
     """What this copy of the library lacks to run the trial, in words; data that can be downloaded aside."""
-    human, packed = trial.noise.startswith("human:"), trial.size == "features"
+    human, packed = trial.noise.startswith("human:"), trial.size.startswith(FEATURES)
     trained = trial.detector not in TRAINING_FREE
     lacks = {
         f"no mini pack of {trial.data}": trial.size == "mini"
@@ -191,8 +193,10 @@ def _record(task: "Task", scores: dict, spent: dict) -> dict:
     trial = task.trial
     head = {"key": trial.key, "status": "done"} | trial.flat() | {"label": str(task.loss or "none")}
     size = {"images": len(task.labels), "classes": task.classes, "realised_rate": _share(task.wrong)}
-    if trial.size == "features":
-        size |= {"backbone": data.BACKBONE, "pack_md5": data.PACK_MD5[trial.data]}
+    if trial.size.startswith(FEATURES):
+        size |= {"backbone": data.BACKBONE}
+    if trial.size == FEATURES:
+        size |= {"pack_md5": data.PACK_MD5[trial.data]}
     return head | size | scores | spent | records.provenance(task.device)
 
 
@@ -243,15 +247,18 @@ def spoils_process(error: BaseException) -> bool:
 
 @functools.lru_cache(maxsize=4)
 def load(name: str, split: str, size: str) -> data.ImageSet | data.FeatureSet:
-    """As data.load, or data.load_features for the size "features"."""
+    """As data.load, or data.load_features for the size "features" or "features-PIXELS"."""
+    if size.startswith(FEATURES):
+        pixels = size.removeprefix(FEATURES).removeprefix("-")
+        return data.load_features(name, split, int(pixels) if pixels else None)
     # Images are kept as bytes, and not on the device: four times smaller than what is trained on.
-    return data.load_features(name, split) if size == "features" else data.load(name, split, size=size)
+    return data.load(name, split, size=size)
 
 
 def images_of(name: str, split: str, size: str, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Float images or features on the device, labels, and their places in the full split."""
     found = load(name, split, size)
-    if size == "features":
+    if size.startswith(FEATURES):
         return found.features.to(device), found.labels, found.index
     return data.to_float(found.images.to(device), name), found.labels, found.index
 
@@ -505,7 +512,7 @@ def _weights(task: Task, recorder: dynamics.Recorder, fit: training.Fit) -> dict
         return row
     rates = torch.tensor(fit.column("lr"))
     row["alpha_t"] = float(2 * (rates @ weights.abs().mean(1)) / rates.sum())
-    if task.trial.size == "features":
+    if task.trial.size.startswith(FEATURES):
         row["alpha_curve"] = _alpha_curve(weights, task.trial.seed)
     if task.wrong.any() and not task.wrong.all():
         row["snr"] = dynamics.snr(weights, ~task.wrong, rates)

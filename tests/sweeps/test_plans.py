@@ -24,12 +24,12 @@ def test_sweeps_list_distinct_trials(name, scale):
     files = {"no files of cifar-n", "no files of label-errors"} if scale != "small" else set()
     assert {reason for trial in listed for reason in obstacles(trial)} <= files
     sizes = {"paper": "full", "features": "features", "small": "mini"}
-    assert {t.size for t in listed} == {sizes[scale]}
+    assert all(t.size.startswith(sizes[scale]) for t in listed)
 
 
 @pytest.mark.parametrize(("name", "scale"), [one for one in SCALES if one[1] != "paper"])
 def test_data_noise_loss_and_recipe_go_together(name, scale):
-    listed = SWEEPS[name].trials(scale, seeds=1)
+    listed = [t for t in SWEEPS[name].trials(scale, seeds=1) if t.size in ("mini", "features")]
     for trial in {(t.loss, t.data): t for t in listed if not obstacles(t)}.values():
         trials.Task.of(trial, "cpu")
 
