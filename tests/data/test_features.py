@@ -4,6 +4,7 @@ import importlib.util
 import math
 import os
 import pickle
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -376,3 +377,28 @@ def test_the_script_cuts_principal_components():
     np.testing.assert_allclose(
         np.median(moved, 0), scale * arrays["components"].astype(float).sum(1), atol=2 * arrays["step"].max()
     )
+
+
+def test_all_features_at_a_size_are_centred_on_the_training_images(monkeypatch, tmp_path):
+    """Of a set of ten images: mean 0 and mean square 1 in training; the test set is moved in the same way."""
+    monkeypatch.setenv("ROBUST_DATA", str(tmp_path))
+    monkeypatch.setattr(images, "load", lambda name, split, size: few(name, split))
+    few = lambda name, split, load=images._load_mini: first_ten(load(name, split))  # noqa: E731
+    train, test = (features.load_features("cifar10", split, pixels=64) for split in ("train", "test"))
+    assert train.features.shape == (10, 1280)
+    torch.testing.assert_close(train.features.mean(0), torch.zeros(1280), atol=1e-5, rtol=0)
+    assert train.features.square().mean().item() == pytest.approx(1, rel=1e-4)
+    raw = {
+        split: features.extract(few("cifar10", split).images, size=64).float() for split in ("train", "test")
+    }
+    moved = (
+        test.features
+        - (raw["test"] - raw["train"].mean(0)) / raw["train"].std(0, correction=0).norm() * 1280**0.5
+    )
+    torch.testing.assert_close(moved, torch.zeros(10, 1280), atol=1e-3, rtol=0)
+    assert "1,280 features of tf_efficientnet_lite0 at 64 px" in test.origin
+    assert len(list((tmp_path / "features").glob("*/*.npy"))) == 2
+
+
+def first_ten(found):
+    return replace(found, images=found.images[:10], labels=found.labels[:10], index=found.index[:10])
