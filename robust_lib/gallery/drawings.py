@@ -162,18 +162,20 @@ def growth(rows: list[dict]):
     frame = pd.DataFrame(rows)
     fig, axes = panels(2, 2, width=3.9, height=2.8)
     fewest = frame["samples"].min()
-    plain = frame[(frame["way"] == "one by one") & (frame["grid"] == 1)]
+    single = frame[frame["way"].str.endswith("one by one") & (frame["grid"] == 1)]
     few = frame[(frame["samples"] == fewest) & (frame["classes"] == 10)]
 
     def draw(ax, own: pd.DataFrame, x: str, y: str, position: int, name: str) -> None:
         own = own.sort_values(x)
         ax.plot(own[x], own[y], marker="o", markersize=4, label=name, **line_style(position))
 
-    for n, (classes, own) in enumerate(plain.groupby("classes")):
-        draw(axes[0, 0], own, "samples", "seconds_training", 2 * n, f"training, {classes} classes")
-        draw(axes[1, 0], own, "samples", "peak_mib", 2 * n, f"training, {classes} classes")
-        name = f"confident learning, {classes} classes"
-        draw(axes[0, 0], own, "samples", "seconds_detection", 2 * n + 1, name)
+    for n, ((way, classes), own) in enumerate(single.groupby(["way", "classes"], sort=False)):
+        what = "a head" if way.startswith("heads") else "a network"
+        draw(axes[0, 0], own, "samples", "seconds_training", 2 * n, f"{what}, {classes} classes")
+        draw(axes[1, 0], own, "samples", "peak_mib", 2 * n, f"{what}, {classes} classes")
+        if what == "a network":
+            name = f"confident learning, {classes} classes"
+            draw(axes[0, 0], own, "samples", "seconds_detection", 2 * n + 1, name)
     for n, way in enumerate(frame["way"].unique()):
         own = few[few["way"] == way]
         draw(axes[0, 1], own, "grid", "seconds_training", n, way)

@@ -51,7 +51,8 @@ COST = """## What it costs
 One epoch of the quick profile's network in each of {folds} folds, then confident learning, on one thread of
 the CPU or one GPU: `python -m robust_lib bench growth`, drawn from `results/growth.jsonl`. "Stacked" trains
 all networks at once, as one; that is meant for a GPU which one small network leaves idle, and on a CPU it
-only takes memory and time. Images are Fashion-MNIST's, repeated.
+only takes memory and time. Images are Fashion-MNIST's, repeated. "Heads" are linear, on the features of a
+CIFAR set; "together" trains those of all losses as one product.
 """
 NO_GRID = """A map over γ and c needs two values of one of them under one noise rate. Nothing recorded has
 them yet, so there is no figure; this is what there is:

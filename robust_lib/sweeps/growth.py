@@ -1,14 +1,14 @@
 """How the cost of finding label errors grows with images, classes and losses to try: seconds and peak memory.
 
-What is measured is what chapter 10 does: a network for each of five folds, then confident learning. One
-epoch, so that a recipe's cost is this times its epochs. Each point has a process of its own, whose peak
-memory nothing else has raised. Records: results/growth.jsonl.
+What is measured is what chapter 10 does: a network for each of five folds, then confident learning; and the
+same with linear heads on features. One epoch, so that a recipe's cost is this times its epochs. Each point
+has a process of its own, whose peak memory nothing else has raised. Records: results/growth.jsonl.
 """
 
 import multiprocessing
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,34 +17,38 @@ import torch
 from torch import Tensor
 
 from robust_lib import data, detection, losses, records, training
+from robust_lib.data.noise import one_of
 from robust_lib.detection import confident
 from robust_lib.training import models
 
 NETWORK, FOLDS, MIB = "small_cnn", 5, 2**20
 # Some records have "stacked": all networks as one product, which was slower on a CPU and is gone.
-WAY = "one by one"
+WAYS = NETWORKS, HEADS, TOGETHER = "one by one", "heads one by one", "heads together"
 
 
 @dataclass(frozen=True)
 class Point:
-    """What is run: images, classes, and losses to try."""
+    """What is run: images, classes, losses to try, and one of WAYS. Heads have 10 or 100 classes."""
 
     samples: int
     classes: int = 10
     grid: int = 1
+    way: str = NETWORKS
 
     def __post_init__(self):
         if self.classes < 10 or self.classes % 10:
             raise ValueError(f"classes must be a multiple of 10, got {self.classes}")
+        one_of("way", self.way, WAYS)
 
     def key(self, device: str) -> str:
-        return (
-            f"Point(samples={self.samples}, classes={self.classes}, grid={self.grid}, way={WAY!r}) {device}"
-        )
+        return f"{self} {device}"
 
 
 BY_SAMPLES = [Point(n, k) for k in (10, 100) for n in (5_000, 10_000, 20_000, 40_000, 60_000)]
-POINTS = list(dict.fromkeys([*BY_SAMPLES, *(Point(5_000, grid=g) for g in (1, 2, 4, 8))]))
+BY_SAMPLES += [Point(n, k, way=HEADS) for k in (10, 100) for n in (5_000, 10_000, 20_000, 50_000)]
+BY_LOSSES = [Point(5_000, grid=g) for g in (1, 2, 4, 8)]
+BY_LOSSES += [Point(5_000, grid=g, way=way) for g in (1, 2, 4, 8, 16, 32) for way in (HEADS, TOGETHER)]
+POINTS = list(dict.fromkeys([*BY_SAMPLES, *BY_LOSSES]))
 
 
 def run(
@@ -62,9 +66,7 @@ def run(
                 continue
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
                 found = pool.submit(measure, point, device).result()
-            append(
-                {"key": key, "status": "done"} | asdict(point) | {"way": WAY} | found | about | {"threads": 1}
-            )
+            append({"key": key, "status": "done"} | asdict(point) | found | about | {"threads": 1})
             report(f"{point}: {found['seconds_training']:.1f} s, {found['peak_mib']:.0f} MiB")
 
 
@@ -73,14 +75,14 @@ def measure(point: Point, device: str) -> dict[str, float]:
     above that of training one small network, on a GPU the peak of what torch has allocated there."""
     torch.set_num_threads(1)
     target = training.pick_device(device)
-    few = Point(10 * point.classes, point.classes)
-    _train(few, *_pictures(few), device)  # libraries are loaded, kernels chosen
+    few = Point(10 * point.classes, point.classes, way=point.way)
+    list(_train(few, *_pictures(few), device))  # libraries are loaded, kernels chosen
     if target.type == "cuda":
         torch.cuda.reset_peak_memory_stats(target)
     before = _peak(target) if target.type == "cpu" else 0
     images, labels = _pictures(point)
     start = time.perf_counter()
-    probs = _train(point, images, labels, device)
+    probs = list(_train(point, images, labels, device))
     middle = time.perf_counter()
     for each in probs:
         confident.flag(labels, each)
@@ -90,7 +92,12 @@ def measure(point: Point, device: str) -> dict[str, float]:
 
 
 def _pictures(point: Point) -> tuple[Tensor, Tensor]:
-    """Images of Fashion-MNIST's pack, over and over; more than ten classes split its ten into equal parts."""
+    """Images of Fashion-MNIST's pack, over and over; more than ten classes split its ten into equal parts.
+    For heads the features of images of a CIFAR set, of each class as many."""
+    if point.way != NETWORKS:
+        pack = data.load_features({10: "cifar10", 100: "cifar100"}[point.classes])
+        first = pack.labels.argsort(stable=True).view(point.classes, -1).t().flatten()[: point.samples]
+        return pack.features[first], pack.labels[first]
     pack = data.load("fashion_mnist", "train", size="mini")
     source = torch.arange(point.samples) % len(pack.labels)
     labels = pack.labels[source]
@@ -101,17 +108,21 @@ def _pictures(point: Point) -> tuple[Tensor, Tensor]:
     return data.to_float(pack.images, pack.name)[source], labels + 10 * part
 
 
-def _train(point: Point, images: Tensor, labels: Tensor, device: str) -> list[Tensor]:
+def _train(point: Point, images: Tensor, labels: Tensor, device: str) -> Iterator[Tensor]:
     """Out-of-sample probabilities (N, K) for every loss of the grid: GCE with other q."""
-    recipe = replace(training.RECIPES["quick"], epochs=1)
+    plain = point.way == NETWORKS
+    recipe = replace(training.RECIPES["quick" if plain else "features"], epochs=1)
     grid = [losses.gce(q=(g + 1) / (point.grid + 1)) for g in range(point.grid)]
 
     def build(seed):
-        return models.build(NETWORK, images, point.classes, seed)
+        return models.build(NETWORK if plain else "linear", images, point.classes, seed)
 
     options = {"folds": FOLDS, "device": device, "progress": False}
-    runs = [detection.cross_validate(build, images, labels, loss, recipe, **options) for loss in grid]
-    return [run.probs for run in runs]
+    groups = [grid] if point.way == TOGETHER else [[loss] for loss in grid]
+    for group in groups:
+        each = [recipe] * len(group)
+        runs = detection.cross_validate_together(build, images, labels, group, each, **options)
+        yield from (run.probs for run in runs)
 
 
 def _peak(device: torch.device) -> int:
