@@ -21,7 +21,6 @@ def test_points_are_measured_once_and_drawn(tmp_path):
     growth.run(SMALL, "cpu", tmp_path, lines.append)
     rows = records.read("growth", folder=tmp_path)
     assert len(lines) == len(rows) == 3
-    assert rows[0]["seconds_training"] > rows[2]["seconds_training"], "a head is less than a network"
     assert rows[0]["key"].startswith("Point(samples=3000, classes=10, grid=1, way='one by one') ")
     assert all(row["seconds_training"] > 0 and row["seconds_detection"] > 0 for row in rows)
     assert rows[0]["peak_mib"] > 3000 * 28 * 28 * 4 / growth.MIB, "the images themselves"
