@@ -32,7 +32,7 @@ from robust_lib.data import images as image_sets
 BACKBONE = "tf_efficientnet_lite0"
 BACKBONE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 PACK_PIXELS = 224  # the side of the pictures that the packs were made of
-PACK_MD5 = {"cifar10": "", "cifar100": ""}
+PACK_MD5 = {"cifar10": "d60a226cd0711e6620d77fa4987400ef", "cifar100": "43841679a7dff4d544f20043a2e130de"}
 CHUNK = 256  # pictures in one file on disk: so many at most are computed twice after a stop
 CPU_BATCH = 8  # a CPU's caches hold the activations of few pictures: 64 at once take twice as long
 GPU_BATCH = 128
