@@ -8,31 +8,53 @@ from torch import Tensor
 
 from robust_lib.data.noise import as_labels, one_of
 
-METHODS = ("both", "prune_by_class", "prune_by_noise_rate", "confident_learning")
+METHODS = ("both", "prune_by_class", "prune_by_noise_rate", "confident_learning")  # by hand too
+FILTERS = (*METHODS, "disagreement", "number")
 SCORES = ("normalized_margin", "self_confidence")
 ROW_SUM_TOLERANCE = 1e-3  # wide enough for a float16 softmax
 
 
 def flag(labels, probs, method: str = "both") -> np.ndarray:
-    """Which of N samples cleanlab holds to be mislabelled: a bool array (N,).
+    """Which of N samples a filter holds to be mislabelled: a bool array (N,).
 
-    labels: integers (N,); probs: (N, K) out-of-sample probabilities; tensors or arrays.  `method`:
+    labels: integers (N,); probs: (N, K) out-of-sample probabilities; tensors or arrays.  `method`, one of
+    FILTERS; the first four are cleanlab's:
       confident_learning   the samples that the confident joint counts off its diagonal
       prune_by_class       per class k, as many as the joint holds wrong: those of lowest p_k
       prune_by_noise_rate  per given k and true j, as many as the joint counts: those of largest p_j - p_k
       both                 flagged by prune_by_class and by prune_by_noise_rate
-    cleanlab never flags a sample whose arg max is its given label (to 1e-6); its prune methods keep at least
-    one sample of each class, and warn of a class that has only one.  Computed in float64, in one process
-    (with more, cleanlab is slower).
-    ValueError: wrong shapes, NaN, rows that do not sum to 1 (to 1e-3), labels outside 0..K-1, or a class
-    without samples.  cleanlab would give that class a threshold of 2, which no p reaches, and miss the
-    errors that belong to it without a word.
+      disagreement         the samples whose arg max is another class than the given label
+      number               as many as the calibrated joint holds off its diagonal: those of lowest `rank`
+    No filter flags a sample whose arg max is its given label (to 1e-6); cleanlab's prune methods keep at
+    least one sample of each class, and warn of a class that has only one.  Computed in float64, in one
+    process (with more, cleanlab is slower).
+    ValueError: wrong shapes, NaN, rows that do not sum to 1 (to 1e-3), labels outside 0..K-1, or, except for
+    disagreement, a class without samples.  cleanlab would give that class a threshold of 2, which no p
+    reaches, and miss the errors that belong to it without a word.
     """
-    one_of("method", method, METHODS)
+    one_of("method", method, FILTERS)
+    if method == "disagreement":
+        return _disagree(*_check(labels, probs))
     labels, probs = _check_every_class(labels, probs)
+    if method == "number":
+        return _lowest(labels, probs)
     from cleanlab.filter import find_label_issues
 
     return find_label_issues(labels, probs, filter_by=method, n_jobs=1)
+
+
+def _disagree(labels: np.ndarray, probs: np.ndarray) -> np.ndarray:
+    """Whether another class leads the given label by more than 1e-6: bool (N,)."""
+    nudged = probs + 1e-6 * np.eye(probs.shape[1])[labels]
+    return nudged.argmax(1) != labels
+
+
+def _lowest(labels: np.ndarray, probs: np.ndarray) -> np.ndarray:
+    """The filter `number`: bool (N,); of samples with equal margins the first."""
+    joint = confident_joint(labels, probs)
+    mask = np.zeros(len(labels), dtype=bool)
+    mask[rank(labels, probs).argsort(kind="stable")[: joint.sum() - joint.trace()]] = True
+    return mask & _disagree(labels, probs)
 
 
 def confident_joint(labels, probs, calibrate: bool = True) -> np.ndarray:
@@ -50,12 +72,12 @@ def confident_joint(labels, probs, calibrate: bool = True) -> np.ndarray:
 
 
 def by_hand(labels, probs, method: str = "both") -> np.ndarray:
-    """What `flag` returns, in plain numpy, with cleanlab's rules where they differ from the paper.
+    """What `flag` returns for one of METHODS, in plain numpy and by cleanlab's rules.
 
-    Those are: 1e-6 below a threshold qualifies; if several classes qualify, the arg max over *all* counts;
-    the joint's diagonal is at least 1; a row is rounded so that it keeps its sum; at least one sample of each
-    class is kept (at the cost of the row's other counts, evenly, rounded down); what the network itself would
-    label as given is never flagged.  Arguments and errors as `flag`.
+    Where they differ from the paper: 1e-6 below a threshold qualifies; if several classes qualify, the arg
+    max over *all* counts; the joint's diagonal is at least 1; a row is rounded so that it keeps its sum; at
+    least one sample of each class is kept (at the cost of the row's other counts, evenly, rounded down); what
+    the network itself would label as given is never flagged.  Arguments and errors as `flag`.
     """
     one_of("method", method, METHODS)
     labels, probs = _check_every_class(labels, probs)
@@ -65,8 +87,7 @@ def by_hand(labels, probs, method: str = "both") -> np.ndarray:
     else:
         by_class, by_rate = _prune(labels, probs, _counts_by_hand(labels[counted], guess[counted], sizes))
         mask = {"prune_by_class": by_class, "prune_by_noise_rate": by_rate}.get(method, by_class & by_rate)
-    nudged = probs + 1e-6 * np.eye(len(sizes))[labels]
-    return mask & (nudged.argmax(1) != labels)
+    return mask & _disagree(labels, probs)
 
 
 def _confident_class(labels: np.ndarray, probs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

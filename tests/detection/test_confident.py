@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from cleanlab.count import get_confident_thresholds, num_label_issues
-from cleanlab.filter import find_label_issues
+from cleanlab.filter import find_label_issues, find_predicted_neq_given
+from cleanlab.rank import get_normalized_margin_for_each_label
 
 from robust_lib.data.noise import corrupt, uniform
 from robust_lib.detection import confident
@@ -40,6 +41,9 @@ FLAGGED = {
     "prune_by_noise_rate": [3, 8, 11],
     "both": [8, 11],
     "confident_learning": [3, 8, 11],
+    "disagreement": [3, 4, 8, 11],
+    # Three off the calibrated diagonal; p_y less the best other: -60 (8), -45 (3), -35 (4), -30 (11), 1 (7).
+    "number": [3, 4, 8],
 }
 
 
@@ -78,7 +82,7 @@ def test_confident_joint_by_hand():
     assert confident.confident_joint(LABELS, PROBS).tolist() == CALIBRATED
 
 
-@pytest.mark.parametrize("method", confident.METHODS)
+@pytest.mark.parametrize("method", confident.FILTERS)
 def test_flags_by_hand(method):
     mask = confident.flag(LABELS, PROBS, method)
     assert mask.dtype == bool
@@ -161,10 +165,48 @@ def test_the_label_sets_reach_the_rules_that_matter():
     assert (one_by_one != confident.confident_joint(labels, probs)).any()  # rounding to row sums matters
 
 
+# ---- the filters that do without cleanlab's masks
+
+
+@pytest.mark.parametrize(("labels", "probs"), [pytest.param(*rest, id=name) for name, *rest in label_sets()])
+def test_disagreement_and_number_equal_cleanlabs_parts(labels, probs):
+    probs = np.asarray(probs, dtype=np.float64)
+    led = probs.max(1) > probs[np.arange(len(labels)), labels] + 1e-6
+    assert (confident.flag(labels, probs, "disagreement") == led).all()
+    assert (led <= find_predicted_neq_given(labels, probs)).all()
+    count = num_label_issues(labels, probs, estimation_method="off_diagonal_calibrated")
+    margins = get_normalized_margin_for_each_label(labels, probs)
+    expected = np.zeros(len(labels), dtype=bool)
+    expected[np.lexsort([np.arange(len(labels)), margins])[:count]] = True
+    assert (confident.flag(labels, probs, "number") == (expected & led)).all()
+
+
+def test_number_is_the_estimated_number_unless_fewer_disagree():
+    corruption, probs = noisy_predictions(2000)
+    joint = confident.confident_joint(corruption.labels, probs)
+    mask = confident.flag(corruption.labels, probs, "number")
+    assert mask.sum() == joint.sum() - joint.trace()
+    quality = confident.rank(corruption.labels, probs)
+    assert quality[mask].max() <= quality[~mask].min()
+    # Thresholds .51625 and .525: the joint counts [[2, 2], [3, 1]], but only four samples disagree.
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    p_0 = np.array([0.1, 0.505, 0.51, 0.95, 0.6, 0.6, 0.6, 0.1])
+    probs = np.stack([p_0, 1 - p_0], axis=1)
+    assert confident.confident_joint(labels, probs).tolist() == [[2, 2], [3, 1]]
+    assert np.flatnonzero(confident.flag(labels, probs, "number")).tolist() == [0, 4, 5, 6]
+
+
+def test_disagreement_asks_for_no_sample_of_every_class():
+    labels, probs = [0, 0, 2], np.array([[0.6, 0.4, 0], [0.3, 0.7, 0], [0.1, 0.1, 0.8]])
+    assert confident.flag(labels, probs, "disagreement").tolist() == [False, True, False]
+    with pytest.raises(ValueError, match="got no sample of class 1: drop"):
+        confident.flag(labels, probs, "number")
+
+
 # ---- what cleanlab does, recorded
 
 
-@pytest.mark.parametrize("method", confident.METHODS)
+@pytest.mark.parametrize("method", confident.FILTERS)
 @pytest.mark.parametrize("seed", range(5))
 def test_a_sample_whose_arg_max_is_its_label_is_never_flagged(method, seed):
     corruption, probs = noisy_predictions(seed=seed)
@@ -251,7 +293,7 @@ def test_flagging_finds_most_of_the_noise():
 # ---- invariances and kinds of input
 
 
-@pytest.mark.parametrize("method", confident.METHODS)
+@pytest.mark.parametrize("method", confident.FILTERS)
 def test_the_order_of_samples_and_classes_does_not_matter(method):
     corruption, probs = noisy_predictions()
     labels = corruption.labels.numpy()
@@ -309,10 +351,10 @@ def test_wrong_inputs(call, labels, probs, message):
 
 
 def test_wrong_methods():
-    with pytest.raises(ValueError, match=r"method must be one of both, prune_by_class, .* got 'pbc'"):
+    with pytest.raises(ValueError, match=r"method must be one of both, .*, disagreement, number, got 'pbc'"):
         confident.flag(LABELS, PROBS, "pbc")
-    with pytest.raises(ValueError, match="method must be one of both, .* got 'pbc'"):
-        confident.by_hand(LABELS, PROBS, "pbc")
+    with pytest.raises(ValueError, match="method must be one of both, .*, confident_learning, got 'number'"):
+        confident.by_hand(LABELS, PROBS, "number")
     with pytest.raises(
         ValueError, match="method must be one of normalized_margin, self_confidence, got 'entropy'"
     ):
