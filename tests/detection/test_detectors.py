@@ -38,10 +38,10 @@ def network(seed, outputs=11):
     return models.build("small_cnn", torch.zeros(1, 1, 28, 28), outputs, seed)
 
 
-def train(runs=1, count=1000, epochs=8, **options):
+def train(runs=1, samples=1000, epochs=8, **options):
     images, noisy = digits()
     recipe = Recipe(epochs=epochs, batch_size=32)
-    arguments = network, images[:count], noisy.labels[:count], losses.ce(), recipe
+    arguments = network, images[:samples], noisy.labels[:samples], losses.ce(), recipe
     return list(detection.threshold_runs(*arguments, classes=10, runs=runs, **options))
 
 
@@ -215,6 +215,17 @@ def test_a_run_is_fit_on_the_relabelled_samples():
         assert torch.equal(run.mask, mask)
 
 
+def test_count_is_the_number_of_threshold_samples():
+    _, noisy = digits()
+    runs = train(2, 200, epochs=1, seed=1, count=5)
+    masks = [aum.threshold_samples(noisy.labels[:200], 10, seed=1, count=5, run=r)[1] for r in (0, 1)]
+    for run, mask in zip(runs, masks, strict=True):
+        assert run.mask.sum() == 5
+        assert torch.equal(run.mask, mask)
+    default, plain = (train(1, 200, epochs=1, count=count)[0] for count in (200 // 11, None))
+    assert torch.equal(default.margins, plain.margins)
+
+
 def test_every_detector_finds_flipped_digits():
     images, noisy = digits()
     recorder = Recorder("train")
@@ -236,6 +247,8 @@ def test_every_detector_finds_flipped_digits():
         ({"classes": 11}, r"build must make networks of classes \+ 1 = 12 outputs, got 11"),
         ({"classes": 5}, r"labels must be in 0\.\.4"),
         ({"seed": -1}, "seed must be an integer >= 0, got -1"),
+        ({"count": 50}, r"count must be in 1\.\.49 for 50 samples, got 50"),
+        ({"count": 0}, r"count must be in 1\.\.49 for 50 samples, got 0"),
     ],
 )
 def test_wrong_runs_are_named(options, message):
