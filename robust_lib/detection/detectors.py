@@ -1,7 +1,8 @@
 """Detectors of wrong labels behind one interface: labels and evidence in, a mask, a score and a ranking out.
 
 The evidence is what training leaves behind: probabilities out of sample (`evidence.cross_validate`), margins
-beside threshold samples (`evidence.threshold_runs`), or log p_y over the epochs (`dynamics.Recorder`).
+beside threshold samples (`evidence.threshold_runs`), or log p_y over the epochs (`dynamics.Recorder`).  The
+detectors of `neighbours` take features and need no training.
 """
 
 from collections.abc import Iterable
@@ -34,9 +35,11 @@ class Detection:
 
 
 def confident_learning(labels, probs, method: str = "both") -> Detection:
-    """Confident Learning by cleanlab.  probs: (N, K) out of sample; method and errors as `confident.flag`.
+    """Confident Learning by cleanlab, or another of confident.FILTERS on the same probabilities.
 
-    score: cleanlab's normalised margin (p_y - max_{k != y} p_k + 1)/2, in [0, 1].
+    probs: (N, K) out of sample, from networks or from `neighbours.vote_shares`; method and errors as
+    `confident.flag`.  score, the same for every filter: cleanlab's normalised margin
+    (p_y - max_{k != y} p_k + 1)/2, in [0, 1].
     """
     return Detection(confident.flag(labels, probs, method), confident.rank(labels, probs))
 
