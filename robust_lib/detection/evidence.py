@@ -2,7 +2,7 @@
 
 `folds` and `threshold_runs` yield each as soon as it is trained, so that a caller can keep it before the next
 one begins. `cross_validate` collects the folds. Each has a version for several losses at once, whose heads
-are trained together.
+are trained together. Evidence that needs no training is in `neighbours`.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
