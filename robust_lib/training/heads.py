@@ -109,33 +109,46 @@ def _check(heads, features, labels, recipes, recorders) -> None:
 def _train(team, features, labels, recipe, test, order, epochs, stop) -> None:
     """The epochs, each with a row in the history of every head that has not diverged."""
     joined = _joined([member.run.model for member in team])
-    strengths = [member.l1 for member in team for _ in team[0].run.model.bias]
-    strengths = torch.tensor(strengths, device=features.device)
-    plain = sum(_plain(member.loss, recipe.epochs) for member in team)
     optimizer, schedule = recipe.optimize(joined.parameters(), fused=True)
+    plain = sum(_plain(member.loss, recipe.epochs) for member in team)
     for epoch in epochs:
         start, lr = time.perf_counter(), optimizer.param_groups[0]["lr"]
-        losses, sums = [member.loss.at_epoch(epoch) for member in team], _Sums(team, features.device)
-        for indices in loop.batches(next(order).to(labels.device), recipe.batch_size):
-            if stop.is_set():
-                raise KeyboardInterrupt
-            targets = labels[indices]
-            logits = joined(features[indices]).view(len(indices), len(team), -1)
-            values = _values(losses, plain, logits, targets)
-            optimizer.zero_grad(set_to_none=True)
-            values.sum().backward()
-            if strengths.any():
-                joined.weight.grad.addcmul_(joined.weight.detach().sign(), strengths.unsqueeze(1))
-                joined.bias.grad.addcmul_(joined.bias.detach().sign(), strengths)
-            optimizer.step()
-            logits = logits.detach()
-            sums.add(values.detach(), logits, targets)
-            for k, member in enumerate(team):
-                for recorder in member.recorders:
-                    recorder.batch(epoch, indices, logits[:, k], targets)
+        parts = loop.batches(next(order).to(labels.device), recipe.batch_size)
+        sums = _epoch(team, joined, plain, optimizer, features, labels, parts, epoch, stop)
         schedule.step()
         _separate(joined, team)
         _write_rows(team, sums, labels, test, {"epoch": epoch, "lr": lr}, start)
+
+
+def _epoch(team, joined, plain: int, optimizer, features, labels, parts, epoch: int, stop) -> "_Sums":
+    """One pass over the batches. Nothing waits for the device."""
+    losses, sums = [member.loss.at_epoch(epoch) for member in team], _Sums(team, labels.device)
+    strengths = _strengths(team, joined)
+    for indices in parts:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        targets = labels[indices]
+        logits = joined(features[indices]).view(len(indices), len(team), -1)
+        values = _values(losses, plain, logits, targets)
+        optimizer.zero_grad(set_to_none=True)
+        values.sum().backward()
+        for parameter, strength in strengths:
+            parameter.grad.addcmul_(parameter.detach().sign(), strength)
+        optimizer.step()
+        sums.add(values.detach(), logits.detach(), targets)
+        for k, member in enumerate(team):
+            for recorder in member.recorders:
+                recorder.batch(epoch, indices, logits[:, k].detach(), targets)
+    return sums
+
+
+def _strengths(team: Sequence[_Member], joined: nn.Linear) -> list[tuple[Tensor, Tensor]]:
+    """The joined layer's parameters, each with the L1 penalty's strength for each of its rows, if there is any."""
+    if not any(member.l1 for member in team):
+        return []
+    rows = len(joined.bias) // len(team)
+    each = joined.bias.new_tensor([member.l1 for member in team]).repeat_interleave(rows)
+    return [(joined.weight, each.unsqueeze(1)), (joined.bias, each)]
 
 
 def _joined(heads: Sequence[nn.Linear]) -> nn.Linear:

@@ -10,7 +10,7 @@ import torch
 
 from robust_lib import data, detection, find, losses
 from robust_lib.detection import aum
-from robust_lib.training import dynamics, loop, models
+from robust_lib.training import dynamics, heads, loop, models
 from robust_lib.training.loop import Recipe
 
 META = torch.device("meta")
@@ -77,6 +77,25 @@ def test_no_loss_reads_back_within_an_epoch(name, recipe):
 def test_no_network_reads_back_within_an_epoch(network, recipe):
     # One output more than classes, as with threshold samples.
     assert run_epoch(network, losses.gce(), recipe, 11, 3, 32)[2].shape == (11,)
+
+
+def test_heads_that_are_trained_together_read_nothing_back_within_an_epoch():
+    several = [losses.get(name) for name in losses.names()]
+    several.sort(key=lambda loss: loss.sees != "p")
+    plain, features = sum(loss.sees == "p" for loss in several), torch.zeros(9, 5, device=META)
+    recorders = [dynamics.Recorder("train") for _ in several]
+    for recorder in recorders:
+        recorder.start(1, 9, META)
+    team = [
+        heads._Member(loop.Fit(torch.nn.Linear(5, 10, device=META)), loss, 1e-5 * (k % 2), [recorder])
+        for k, (loss, recorder) in enumerate(zip(several, recorders, strict=True))
+    ]
+    joined = torch.nn.Linear(5, 10 * len(team), device=META)
+    parts, labels = torch.arange(9, device=META).split(4), torch.zeros(9, dtype=torch.int64, device=META)
+    optimizer = torch.optim.SGD(joined.parameters(), 0.1)
+    sums = heads._epoch(team, joined, plain, optimizer, features, labels, parts, 1, threading.Event())
+    assert sums.predicted.shape == (len(team), 10)
+    assert {sums.loss.device, sums.hits.device, sums.predicted.device} == {META}
 
 
 def test_the_meta_device_would_notice_a_read_back():
