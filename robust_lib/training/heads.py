@@ -143,7 +143,7 @@ def _epoch(team, joined, plain: int, optimizer, features, labels, parts, epoch: 
 
 
 def _strengths(team: Sequence[_Member], joined: nn.Linear) -> list[tuple[Tensor, Tensor]]:
-    """The joined layer's parameters, each with the L1 penalty's strength for each of its rows, if there is any."""
+    """The joined layer's parameters and the L1 penalty's strength for each of their rows; [] without one."""
     if not any(member.l1 for member in team):
         return []
     rows = len(joined.bias) // len(team)
