@@ -1,8 +1,8 @@
 """Detectors that train nothing: what lies near a sample in features that a network learned elsewhere.
 
 They are the baselines of every head on the same features: a loss that does not beat them does not matter.
-Nearness is the cosine of two rows of features, so only directions count; where the origin lies matters too,
-and the components of a pack have their mean at it.
+Nearness is the cosine of two rows of features, so their lengths do not count.  Where the origin lies does: a
+pack has its mean there, the raw features of a network have not.
 """
 
 import numpy as np
