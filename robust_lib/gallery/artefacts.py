@@ -13,8 +13,9 @@ from pathlib import Path
 
 from robust_lib import sweeps
 from robust_lib.gallery import comparison
+from robust_lib.papers import Reported, reported
 
-WORDS = ("paper scale", "taken over", "in part", "reduced", "not yet", "cannot be had here")
+WORDS = ("paper scale", "taken over", "in part", "features scale", "reduced", "not yet", "cannot be had here")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ ABSTRACT = "Only the abstract was available to us."
 MARGINS = "The curves are exact; the initial margins are those of N(0, 1) scores, not of a network on CIFAR."
 DISTANCES = "Records hold the two distances, not the distributions."
 TUNED = "The values are taken over as data; the search that found them is not repeated."
+TAKEN_OVER = "Our other tables take its values over as data."
 _LIST = (
     _formulas("HS Fig. 1", "what a loss makes of a wrong label"),
     _formulas("HS Fig. 2", "the two proposed losses"),
@@ -87,7 +89,7 @@ _LIST = (
     _formulas("CV Table 6", "losses and their weights, more of them", page="losses.md"),
     _formulas("CV Table 7", "losses with a regulariser", page="losses.md"),
     Artefact("CV Table 8", "parameters tuned on CIFAR-100", note=TUNED),
-    Artefact("CV Table 9", "τ by noise, tuned on CIFAR-100", note=TUNED),
+    Artefact("CV Table 9", "τ by noise, tuned on CIFAR-100", note=TAKEN_OVER),
     Artefact("CV Table 10", "shifted and scaled losses, more symmetric noise"),
     Artefact("CV Table 11", "shifted and scaled losses, more asymmetric noise"),
     Artefact("CV Table 12", "parameters of Table 5's losses", "given", "Picked by the authors."),
@@ -110,7 +112,8 @@ def state(artefact: Artefact, figures: Path, results: Path | None = None) -> Sta
     """What there is of an artefact, from the sidecars and pages in one folder and the records in the other.
 
     "paper scale" takes every printed number, from as many seeds, in the paper's setting; anything less is "in
-    part". "taken over" is what the authors picked. "reduced" is a small version or a quick figure.
+    part". "taken over" is what the authors picked. "features scale" is the paper's data with heads on frozen
+    features, "reduced" a small version or a quick figure.
     """
     drawn = sidecars(artefact, figures)
     pages = [
@@ -128,9 +131,11 @@ def state(artefact: Artefact, figures: Path, results: Path | None = None) -> Sta
 
 def _trained(artefact: Artefact, drawn: list[Path], files: tuple[str, ...], results: Path | None) -> State:
     complete, paper = recorded(artefact.name, "paper", results)
+    _, features = recorded(artefact.name, "features", results)
     _, small = recorded(artefact.name, "small", results)
     runs = dict.fromkeys(_run(path) for path in drawn)
-    less = [f"Small version: {small}"] * bool(small) + [f"Chapter's figure: {run}" for run in runs]
+    less = [f"On frozen features: {features}"] * bool(features) + [f"Small version: {small}"] * bool(small)
+    less += [f"Chapter's figure: {run}" for run in runs]
     missing = [text for text in (artefact.note, artefact.cannot) if text]
     if paper:
         return State(
@@ -139,7 +144,7 @@ def _trained(artefact: Artefact, drawn: list[Path], files: tuple[str, ...], resu
             files,
         )
     if less:
-        return State("reduced", " ".join(less + missing), files)
+        return State("features scale" if features else "reduced", " ".join(less + missing), files)
     return State("cannot be had here" if artefact.cannot else "not yet", " ".join(missing), files)
 
 
@@ -158,19 +163,21 @@ def _run(sidecar: Path) -> str:
 def recorded(name: str, scale: str, results: Path | None = None) -> tuple[bool, str]:
     """(whether nothing is missing, what is recorded in words); (False, "") where nothing is.
 
-    Of a table at the scale "paper" the paper's own numbers are counted: one that it quotes need not be ours,
-    one of BL is had if we have it with both gradients. At "small" ours are.
+    Of a table the paper's own numbers are counted: one that it quotes need not be ours, one of BL is had if
+    we have it with both gradients. At "small" ours are.
     """
     if name in comparison.CURVES:
-        return _trials(comparison.CURVES[name], scale, results)
+        return _trials(name, scale, results)
     cells = comparison.cells(name, scale, results) if name in comparison.SOURCES else []
-    paper = scale == "paper"
+    paper = scale != "small"
     if paper:
-        cells = [cell for cell in cells if cell.paper and not cell.paper.mark.startswith("from ")]
+        cells = [cell for cell in cells if _own(cell.paper)]
     ours = [cell.ours for cell in cells if cell.ours]
     if not ours:
         return False, ""
-    printed, missing = {cell.paper for cell in cells}, {cell.paper for cell in cells if not cell.ours}
+    columns = comparison.SOURCES[name].columns
+    printed = {row for row in reported.table(name) if _own(row) and row.metric in columns}
+    missing = printed - {cell.paper for cell in cells} | {cell.paper for cell in cells if not cell.ours}
     seeds = min(one.seeds for one in ours)
     wanted = max((cell.paper.trials or 0 for cell in cells if cell.paper), default=0)
     share = f"{len(printed - missing)} of {len(printed)}" if paper else str(len(cells))
@@ -181,16 +188,22 @@ def recorded(name: str, scale: str, results: Path | None = None) -> tuple[bool, 
     return complete, " ".join([words, *_changed(comparison.shown(cells)), *differs])
 
 
+def _own(row: Reported | None) -> bool:
+    """Whether a number is the paper's own, and not quoted by it."""
+    return row is not None and not row.mark.startswith("from ")
+
+
 def _changed(records: list[dict]) -> list[str]:
     changed = comparison.changed_trees(records).total()
     return [f"{changed} of {len(records)} records from a changed tree."] * bool(changed)
 
 
-def _trials(source: comparison.Source, scale: str, results: Path | None) -> tuple[bool, str]:
-    records = comparison.records_of(source.sweeps, scale, results)
+def _trials(name: str, scale: str, results: Path | None) -> tuple[bool, str]:
+    source, records = comparison.CURVES[name], comparison.records_for(name, scale, results)
     if not records:
         return False, ""
-    wanted = {trial.key for name in source.sweeps for trial in sweeps.SWEEPS[name].trials(scale)}
+    planned = [sweeps.SWEEPS[sweep] for sweep in source.sweeps]
+    wanted = {trial.key for sweep in planned if scale in sweep.seeds for trial in sweep.trials(scale)}
     done = wanted & {record["key"] for record in records}
     others = [f"{len(records) - len(done)} with other settings or seeds."] * (len(records) > len(done))
     differs = dict.fromkeys(text for record in records for text in comparison.differences(record, source))

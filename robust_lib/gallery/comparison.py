@@ -1,12 +1,13 @@
 """Recorded trials beside the papers' numbers: which belong together, how far apart they are, and as tables.
 
     cells("HS Table 1")              one Cell per number of the paper: theirs, and ours or a gap
+    cells("HS Table 1", "features")  what heads on frozen features gave, on the paper's own data
     cells("HS Table 1", "small")     what the small version gave, beside the paper's number where there is one
     table(cells("HS Table 1"))       as Markdown
 
-Nothing of ours is picked on the score shown. All losses under one noise are of one setting: the paper's, or
-the one with the fewest differences from it. γ and c are the paper's where they are recorded, otherwise the
-nearest that are. A gap stays a gap.
+Nothing of ours is picked on the score shown, unless cells are asked for the best. All losses under one noise
+are of one setting: the paper's, or the one with the fewest differences from it. γ and c are the paper's where
+they are recorded, otherwise the nearest that are. A gap stays a gap.
 """
 
 import functools
@@ -19,6 +20,7 @@ import pandas as pd
 
 from robust_lib import sweeps, training
 from robust_lib.papers import Reported, reported
+from robust_lib.records import SCALES
 
 GRID = {"blurry": ("gamma", "γ"), "piecewise_zero": ("c", "c")}  # whose parameter HS picks for each cell
 HS_LABELS = {
@@ -57,6 +59,11 @@ UNSTATED = (
 BEST_OF = "The paper gives the best of five runs, ours is the mean over seeds."
 ZHOU = "The paper took the rows CE, GCE, NCE and NCE+AUL from Zhou et al. (2021), which have no human noise."
 RATES = "The figure's learning rates and number of epochs are not in the text we had; these are ours."
+UNMOVED = "CE and the losses without a move are those of our Table 3."
+RATELESS = (
+    "Ours is the mean of ‖∂L/∂s‖₁ = 2|w| in every tenth of every epoch, without the learning rate that is in "
+    "CV's α_t. NCE and its sum with MAE have no such weight."
+)
 ALPHA = "The paper's α_t cannot be had from its definition (errata cv-4): compare ratios to CE, not values."
 
 # What was picked, by whom, and on which score.
@@ -90,6 +97,10 @@ EVERY_VALUE = (
     "Every γ and c that is recorded is shown. Bold is the best of a row by the score shown, as HS marks "
     "its own, and so it is biased upwards: it marks where the best lies, not how good it is."
 )
+EVERY_TAU = (
+    "Every τ that is recorded is shown and none is picked; upright lines are at CV's, which it tuned for the "
+    "best result (Table 9) and does not say on which images."
+)
 EVERY_DELAY = (
     "Delays and cut-offs are ours; every one that is recorded is shown and none is picked. HS took the "
     "best delay of its figure, one epoch, for all its tables."
@@ -104,7 +115,7 @@ class Source:
     paper's metric -> (record's column, factor to the paper's unit), nothing for a figure whose numbers the
     paper does not print. note: sentences that hold for every cell. picked: what the paper picked on which
     score, and what we did. stand_ins: data or noise of a small version -> the paper's in whose place it
-    stands. detector: only records of this one ("": of any).
+    stands. detector: only records of this one ("": of any). scales: whose records hold what it takes.
     """
 
     sweeps: tuple[str, ...]
@@ -113,6 +124,7 @@ class Source:
     picked: str
     stand_ins: dict[str, str] = field(default_factory=dict)
     detector: str = ""
+    scales: tuple[str, ...] = SCALES
 
 
 TABLE1_SWEEPS = (
@@ -146,7 +158,9 @@ SOURCES = {
 CURVES = {
     "HS Fig. 8": Source(("hs-table1-mnist", "hs-table1-cifar100", "hs-fig8"), {}, UNSTATED, EVERY_VALUE),
     "HS Fig. 11": Source(("hs-fig11",), {}, UNSTATED, EVERY_DELAY),
+    "CV Fig. 1": Source(("cv-table2",), {}, RATELESS, TABLE8.strip(), scales=("features",)),
     "CV Fig. 4": Source(("cv-fig4",), {}, RATES, "Every run is shown and none is picked."),
+    "CV Table 9": Source(("cv-tau", "cv-table3"), {}, UNMOVED, EVERY_TAU, scales=("features",)),
 }
 
 
@@ -209,12 +223,13 @@ class Cell:
         return self.ours.mean - self.paper.mean if self.ours and self.paper else None
 
 
-def cells(artefact: str, scale: str = "paper", folder: Path | None = None) -> list[Cell]:
+def cells(artefact: str, scale: str = "paper", folder: Path | None = None, best: bool = False) -> list[Cell]:
     """The artefact's numbers matched with the records in the folder (default results/), in printed order.
 
     At the scale "paper" every printed number has a cell (HS's BL two, one for each gradient), and so has what
-    we recorded for the same data and noise beyond it; at "small" only what is recorded has one, in the order
-    of data, noise, loss and metric.
+    we recorded for the same data and noise beyond it; at the others only what is recorded has one, in the
+    order of data, noise, loss and metric. best: of several recorded γ or c the one with the best mean is
+    ours, picked on the score shown.
     ValueError for an artefact that no sweep is for, and for an unknown scale.
     """
     if artefact not in SOURCES:
@@ -223,7 +238,7 @@ def cells(artefact: str, scale: str = "paper", folder: Path | None = None) -> li
     groups = _groups(artefact, source, scale, folder)
     keys = list(dict.fromkeys([*(key for key, _ in printed), *groups]))
     places, losses = (list(dict.fromkeys(part)) for part in ((k[:3] for k in keys), (k[3] for k in keys)))
-    if scale == "small":
+    if scale != "paper":
         keys = sorted(groups, key=lambda key: (places.index(key[:3]), losses.index(key[3])))
     else:
         printed_places = {key[:3] for key, _ in printed}
@@ -233,7 +248,7 @@ def cells(artefact: str, scale: str = "paper", folder: Path | None = None) -> li
         theirs = (source.stand_ins.get(key[0], key[0]), source.stand_ins.get(key[1], key[1]), *key[2:])
         for metric in source.columns:
             paper, beside = printed.get((key, metric)), printed.get((theirs, metric))
-            ours = _ours(groups.get(key, []), metric, source, beside.value if beside else None)
+            ours = _ours(groups.get(key, []), metric, source, beside.value if beside else None, best)
             if ours or (paper and scale == "paper"):
                 found.append(Cell(*key, metric, paper, ours, beside))
     return found
@@ -256,8 +271,10 @@ def records_of(names: tuple[str, ...], scale: str, folder: Path | None) -> list[
 
 def records_for(artefact: str, scale: str, folder: Path | None) -> list[dict]:
     """The finished records of the artefact's sweeps, without other detectors' and without kinds of noise that
-    other tables of the sweep have and this one has not."""
+    other tables of the sweep have and this one has not; [] where the artefact does not have the scale."""
     source = (SOURCES | CURVES)[artefact]
+    if scale not in source.scales and scale in SCALES:
+        return []
     theirs = {row.noise for row in reported.table(artefact)} if artefact in SOURCES else set()
     foreign = {"symmetric", "asymmetric"} - theirs if theirs & {"symmetric", "asymmetric"} else set()
     return [
@@ -332,9 +349,9 @@ def label(artefact: str, record: dict) -> str:
     return name + ("†" if inferior and given == inferior else "") + MOVES[record["move"]]
 
 
-def _ours(records: list[dict], metric: str, source: Source, wanted: float | None) -> Ours | None:
+def _ours(records: list[dict], metric: str, source: Source, wanted: float | None, best: bool) -> Ours | None:
     """The records (of one loss, in one setting) whose parameter is the wanted one, or the nearest to it, the
-    smaller of two equally near; without a wanted one the smallest. Never that with the best score.
+    smaller of two equally near; without a wanted one the smallest. That with the best score only if best.
 
     ValueError if two of them are of one seed, for then they are not of one setting.
     """
@@ -347,6 +364,8 @@ def _ours(records: list[dict], metric: str, source: Source, wanted: float | None
         return None
     near = 0.0 if wanted is None else wanted
     chosen = min(by_value, key=lambda value: (round(abs(value - near), 9), value))
+    if best:
+        chosen = max(by_value, key=lambda value: statistics.fmean(row[column] for row in by_value[value]))
     members = by_value[chosen]
     values = {member["seed"]: factor * member[column] for member in members}
     if len(values) < len(members):
@@ -372,7 +391,8 @@ def paper_settings(names: tuple[str, ...]) -> dict[str, tuple[str, str, dict]]:
 
     ANL's are left out: it has a penalty δ of its own, which belongs to the loss.
     """
-    trials = [trial for name in names for trial in sweeps.SWEEPS[name].trials("paper", seeds=1)]
+    known = [sweeps.SWEEPS[name] for name in names if "paper" in sweeps.SWEEPS[name].seeds]
+    trials = [trial for sweep in known for trial in sweep.trials("paper", seeds=1)]
     usual = [trial for trial in trials if not trial.loss.startswith("anl")]
     return {trial.data: (trial.network, trial.recipe, dict(trial.changes)) for trial in usual}
 
@@ -383,15 +403,20 @@ def differences(record: dict, source: Source) -> tuple[str, ...]:
     settings = paper_settings(source.sweeps)
     network, recipe, changes = settings.get(record["data"], (record["network"], record["recipe"], {}))
     elsewhere = record["data"] not in settings
+    frozen = record["size"] == "features"
     few = record["samples"] and record["size"] == "full"
     scratch = (record["network"], network) == ("resnet34", "resnet34_imagenet")
     sentences = {
+        f"A {record['network']} head on frozen features, recipe {record['recipe']}, in place of {network}, "
+        f"all of which the paper trains.": frozen,
         f"Not the paper's data; network {record['network']}, recipe {record['recipe']}.": elsewhere,
         f"{record['images']:,} training images of the mini pack, not the full set.": record["size"] == "mini",
         f"The first {record['samples']:,} training images only.": few,
         "ResNet-34 from scratch; the paper's is pretrained on ImageNet.": scratch,
-        f"Network {record['network']}, not {network}.": record["network"] != network and not scratch,
-        f"Recipe {record['recipe']}, not {recipe}.": record["recipe"] != recipe,
+        f"Network {record['network']}, not {network}.": record["network"] != network
+        and not scratch
+        and not frozen,
+        f"Recipe {record['recipe']}, not {recipe}.": record["recipe"] != recipe and not frozen,
         f"{record['folds']} folds, not 5.": record["detector"] == "cl" and record["folds"] != 5,
     }
     about_setting = tuple(sentence for sentence, applies in sentences.items() if applies)
@@ -424,6 +449,17 @@ def of_grids(records: list[dict]) -> list[dict]:
             values.setdefault(line, set()).add(_value(record))
     mapped = {line[:3] for line, several in values.items() if len(several) > 1}
     return [record for record in records if _scene(record) in mapped]
+
+
+def of_taus(records: list[dict]) -> list[dict]:
+    """Those of the records under whose noise a loss was moved by several τ, in one way."""
+    values: dict[tuple, set[float]] = {}
+    for record in records:
+        if record["move"]:
+            line = (record["noise"], record["rate"], record["loss"], record["move"])
+            values.setdefault(line, set()).add(record["tau"])
+    noises = {line[:2] for line, several in values.items() if len(several) > 1}
+    return [record for record in records if (record["noise"], record["rate"]) in noises]
 
 
 def _scene(record: dict) -> tuple:

@@ -5,7 +5,8 @@ import pandas as pd
 import seaborn as sns
 
 from robust_lib.figures import CLEAN, NOISY, legend_below, line_style, panels
-from robust_lib.gallery.comparison import BLURRY, GRID, HS_LABELS, Cell, label
+from robust_lib.gallery.comparison import BLURRY, CV_NOISES, GRID, HS_LABELS, Cell, label
+from robust_lib.papers import reported
 
 METRICS = {
     "f1": "F1",
@@ -137,11 +138,51 @@ def learning_curves(records: list[dict]):
     return _curves(points, "epoch", "test accuracy")
 
 
-def _curves(points: list[tuple[str, str, float, float]], xlabel: str, ylabel: str):
+def alpha_curves(records: list[dict]):
+    """CV Fig. 1: mean 2|w| by tenths of epochs, as a share of its maximum and as it is, on logarithmic axes;
+    a row per data set, a line per loss. Losses without such a weight are left out."""
+    points = []
+    for row in records:
+        curve = np.array(row.get("alpha_curve") or [])
+        epochs = np.arange(1, len(curve) + 1) / 10
+        for words, y in (("share of its maximum", curve / max(curve, default=1)), ("as it is", curve)):
+            places = zip(epochs, y, strict=True)
+            points += [(f"{row['data']}: {words}", label("CV Table 2", row), *place) for place in places]
+    fig = _curves(points, "epoch", "mean of 2|w|", 2)
+    fig.axes[0].set_yscale("log")
+    return fig
+
+
+def tau_curves(records: list[dict]):
+    """CV Table 9: test accuracy against τ; a panel per noise and loss, a line per move, an upright in its
+    style at CV's τ. CE and the loss without a move have no τ: they are level lines."""
+    frame = pd.DataFrame(records)
+    frame["noise"] = frame["noise"].map(CV_NOISES)
+    frame[["loss", "move"]] = [label("CV Table 3", row).partition(" ")[::2] for row in records]
+    points, uprights = [], {}
+    for (noise, rate, loss), own in frame[frame["move"] != ""].groupby(["noise", "rate", "loss"], sort=False):
+        panel = rf"{loss}, {noise}, $\eta={rate:g}$"
+        points += [(panel, row.move, row.tau, row.test_accuracy) for row in own.itertuples()]
+        level = frame.query("move == '' and noise == @noise and rate == @rate and loss in [@loss, 'CE']")
+        for row in level.itertuples():
+            line = "CE" if row.loss == "CE" else "no move"
+            points += [(panel, line, tau, row.test_accuracy) for tau in (own["tau"].min(), own["tau"].max())]
+        for cell in reported.table("CV Table 9"):
+            if (cell.noise, cell.rate) == (noise, rate) and cell.loss.startswith(loss):
+                uprights[panel, cell.loss.removeprefix(f"{loss} ")] = cell.mean
+    fig = _curves(points, "τ", "test accuracy", 2)
+    for ax in fig.axes:
+        for line in list(ax.lines):
+            if tau := uprights.get((ax.get_title(), line.get_label())):
+                ax.axvline(tau, color=line.get_color(), linestyle=line.get_linestyle(), linewidth=0.8)
+    return fig
+
+
+def _curves(points: list[tuple[str, str, float, float]], xlabel: str, ylabel: str, columns: int = 4):
     """Mean over the seeds, and the range between the lowest and the highest; a point is panel, line, x, y."""
     frame = pd.DataFrame(points, columns=["panel", "line", "x", "y"])
     titles, names = frame["panel"].unique(), list(frame["line"].unique())
-    columns = min(len(titles), 4)
+    columns = min(len(titles), columns)
     fig, axes = panels(-(-len(titles) // columns), columns, 3.0, 2.5, sharex=True, sharey=True)
     for ax, title in zip(axes.flat, titles, strict=False):
         for name, own in frame[frame["panel"] == title].groupby("line", sort=False):

@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from robust_lib import data, records, sweeps
+from robust_lib import data, records, sweeps, training
 from robust_lib.figures import rendered
 from robust_lib.gallery import artefacts, comparison, drawings, orderings
 from robust_lib.losses import table
@@ -37,12 +37,45 @@ hold here.
 γ and c are those that HS picked for MNIST at this rate, on the score of its Table 1; one value each, not
 picked again.
 """
+DETECTORS_FEATURES = """# Every loss with every detector, on frozen features
+
+F1 of label error detection, mean ± standard deviation over the seeds (their number in brackets), for every
+way to turn what a detector saw into flags. *cl*: confident learning on the probabilities of {folds} folds;
+*knn*: the same on the label shares of the nearest neighbours; both with five filters on one evidence. *aum*
+({runs} threshold runs), *mean_loss* (a mixture of two Gaussians) and *prototype* have a
+threshold of their own. *average precision* is of the ranking, before any filter. knn and prototype train
+nothing: a head is worth its training if it beats them. With people's labels seeds differ in training alone.
+
+{provenance}
+
+{frozen}
+γ and c are those that HS picked for the data set at a rate of 0.3, on the score of its Table 1; one value
+each, not picked again, and not picked for people's labels. Nothing else was picked.
+"""
+FILTERS = {
+    "f1": "both",
+    "f1_prune_by_class": "prune by class",
+    "f1_prune_by_noise_rate": "prune by noise rate",
+    "f1_disagreement": "arg max differs",
+    "f1_number": "number of errors by rank",
+    "own": "own threshold",
+    "average_precision": "average precision",
+}
+ROBUST = """## Other features and heads: CIFAR-10N's worst labels
+
+Does the loss matter where a head can memorise: all of the network's features in place of the pack's principal
+components ("features-224": from pictures of 224 px), a hidden layer ("mlp"), more epochs? cl alone.
+"""
 LACKING = " {lacking} of the {all} records for *cl* lack `estimated_rate`; no number here needs it."
+LINK = """The same with [heads on frozen features](detectors-features.md), with people's labels too, and
+beside detectors that train nothing.
+"""
 STATES = """## The papers' figures and tables
 
 What there is of each, read off the files here and the records in `results/`. *paper scale*: every printed
 number has one of ours, from as many seeds, in the paper's setting, or there is no training in it. *taken
-over*: values that the authors picked. *in part*: some of paper scale. *reduced*: at a small scale of ours
+over*: values that the authors picked. *in part*: some of paper scale. *features scale*: the paper's images,
+classes and noise, but heads on frozen features in place of its networks. *reduced*: at a small scale of ours
 only. *From a changed tree*: the code that ran differed from the commit which the record names. The pages in
 `papers/` have both sides' numbers, and say what was picked on which score.
 """
@@ -59,13 +92,36 @@ them yet, so there is no figure; this is what there is:
 """
 PLAIN = {"alpha": "α_t · 10⁴"}  # metrics whose name on an axis is TeX
 NOTATION = "CV, HS, SY and the symbols: [notation and glossary](../notebooks/notation_and_glossary.md)."
-HEADINGS = {"paper": "At the paper's scale", "small": "Small version"}
+HEADINGS = {
+    "paper": "At the paper's scale",
+    "features": "The paper's data, on frozen features",
+    "small": "Small version",
+}
+FROZEN = (
+    "What differs from the paper: a head on {backbone}'s frozen features ({pixels} px, principal components; "
+    "{recipes}) takes the place of the network that the paper trains. Images ({images}), classes and noise "
+    "are the paper's; seeds are as counted. One thing in the features was chosen on scores like those here: "
+    "{pixels} px in place of 128, by GCE's accuracy and F1 with CIFAR-10N's labels on 10,000 images. The "
+    "recipes were not tuned.\n"
+)
+BEST = (
+    "γ and c are the best that are recorded here, by the mean of the very score shown, as HS's are, and so "
+    "these numbers are biased upwards. Below them, the orderings when all of ours are picked in this way.\n"
+)
 # What is drawn of an artefact without printed numbers, by a function of drawings.py, and in words.
 DRAWINGS = {
     "HS Fig. 8": ("heat_maps", "F1 by noise rate, and by loss, γ and c, as maps with the numbers in them"),
     "HS Fig. 11": (
         "delay_curves",
         "F1 against the delay of Piecewise-zero Loss, a panel for each noise rate, a line for each c",
+    ),
+    "CV Fig. 1": (
+        "alpha_curves",
+        "Mean weight ‖∂L/∂s‖₁ by epoch, as a share of its largest value and as it is, a line for each loss",
+    ),
+    "CV Table 9": (
+        "tau_curves",
+        "Test accuracy against τ, a panel for each noise and loss, a line for each move, CV's τ upright",
     ),
     "CV Fig. 4": (
         "learning_curves",
@@ -79,7 +135,11 @@ def write(folder: Path, results: Path | None = None) -> None:
     (folder / "losses.md").write_text(losses_page())
     (folder / "errata.md").write_text(errata_page())
     (folder / "detectors.md").write_text(detectors_page(results))
-    parts = [HEADER, STATES, states_table(folder, results), *_cost(results)]
+    header = HEADER
+    if on_features := detectors_on_features(results):
+        (folder / "detectors-features.md").write_text(on_features)
+        header += LINK
+    parts = [header, STATES, states_table(folder, results), *_cost(results)]
     parts.append("## Figures of the chapters\n")
     for sidecar in sorted(folder.glob("*.json")):
         about = json.loads(sidecar.read_text())
@@ -108,6 +168,33 @@ def detectors_page(results: Path | None = None) -> str:
     return "\n".join(parts)
 
 
+def detectors_on_features(results: Path | None = None) -> str:
+    """The records of the sweep "detectors-features": a table for each data set and noise, with a row for each
+    loss and detector and a column for each filter; "" where nothing is recorded."""
+    done = comparison.records_of(("detectors-features",), "features", results)
+    if not done:
+        return ""
+    about = done[0] | {"provenance": _provenance(done), "frozen": _frozen(done)}
+    parts = [DETECTORS_FEATURES.format(**about)]
+    for (name, noise, rate), own in pd.DataFrame(done).groupby(["data", "noise", "rate"], sort=False):
+        parts.append(f"## {data.SETS[name].title}, {noise}{f' {rate:g}' * bool(rate)}\n")
+        parts.append(_filters_table(own, {"label": "loss", "detector": "detector"}))
+    if others := comparison.records_of(("features-robust",), "features", results):
+        parts += [ROBUST, _provenance(others) + "\n"]
+        by = {"size": "features", "network": "head", "recipe_epochs": "epochs", "label": "loss"}
+        parts.append(_filters_table(pd.DataFrame(others), by))
+    return "\n".join(parts)
+
+
+def _filters_table(rows: pd.DataFrame, by: dict[str, str]) -> str:
+    """Markdown: a row for each group of records (column -> its name here), F1 of each filter, precision."""
+    several = rows["f1_disagreement"].notna()
+    rows = rows.assign(own=rows["f1"].mask(several), f1=rows["f1"].where(several))
+    scores = rows.groupby(list(by), sort=False)[list(FILTERS)].agg(_mean_and_spread)
+    lines = [tuple(map(str, line)) for line in scores.reset_index().to_numpy()]
+    return comparison.markdown([(*by.values(), *FILTERS.values()), *lines])
+
+
 def _by_device(results: Path | None) -> dict[str, list[dict]]:
     """The records of growth.run."""
     rows: dict[str, list[dict]] = {}
@@ -130,6 +217,9 @@ def _cost_stem(device: str) -> str:
 
 
 def _mean_and_spread(scores: pd.Series) -> str:
+    scores = scores.dropna()
+    if scores.empty:
+        return ""
     spread = scores.std() if len(scores) > 1 else None
     return f"{comparison.number(scores.mean(), spread, 3)} ({len(scores)})"
 
@@ -179,9 +269,11 @@ def _draw_page(artefact: artefacts.Artefact, papers: Path, results: Path | None)
         if source.columns:
             cells = comparison.cells(artefact.name, scale, results)
             body = _of_cells(artefact, scale, cells, found, papers) if cells else []
+            body += _of_best(artefact, results) if scale == "features" else []
         else:
             body = _of_curves(artefact, scale, found, papers) if found else []
-        parts += [f"## {heading}\n", *body] if body else []
+        about = [_frozen(found)] if scale == "features" and body else []
+        parts += [f"## {heading}\n", *about, *body] if body else []
     if len(parts) > opening:
         (papers / f"{artefact.slug}.md").write_text("\n".join(parts))
 
@@ -201,9 +293,37 @@ def _of_cells(artefact, scale: str, cells: list, found: list[dict], papers: Path
     return [*parts, "### Ratios to CE\n", ratios] if ratios else parts
 
 
+def _of_best(artefact, results: Path | None) -> list[str]:
+    """The same numbers with the best of what was tried on features, where several values were."""
+    best = comparison.cells(artefact.name, "features", results, best=True)
+    tried = [cell for cell in best if cell.ours.recorded > 1]
+    if not tried:
+        return []
+    told = orderings.orderings(best)
+    return [
+        *("### With the best γ and c, picked on the score shown\n", BEST, comparison.table(tried)),
+        *([orderings.table(told)] if told else []),
+    ]
+
+
+def _frozen(rows: list[dict]) -> str:
+    """What records at the scale "features" have in place of the paper's network."""
+    images = sorted({f"{row['images']:,}" for row in rows})
+    used = {row["recipe"]: training.RECIPES[row["recipe"]] for row in rows if row["recipe"] != "none"}
+    recipes = "; ".join(
+        f"recipe {name}: {recipe.epochs} epochs of {recipe.optimizer}, learning rate {recipe.lr:g}"
+        for name, recipe in used.items()
+    )
+    backbones = ", ".join(sorted({row["backbone"] for row in rows}))
+    words = {"backbone": backbones, "pixels": data.PACK_PIXELS, "images": ", ".join(images)}
+    return FROZEN.format(recipes=recipes, **words)
+
+
 def _of_curves(artefact, scale: str, found: list[dict], papers: Path) -> list[str]:
     """The same of a figure whose numbers the paper does not print."""
     function, words = DRAWINGS[artefact.name]
+    if artefact.name == "CV Table 9" and not (found := comparison.of_taus(found)):
+        return []
     drawn = comparison.of_grids(found) if artefact.name == "HS Fig. 8" else found
     if not drawn:
         return [_provenance(found) + "\n", NO_GRID, _listed(found)]
@@ -274,10 +394,10 @@ def _alt(ours: list[comparison.Cell]) -> str:
 
 def _picture(artefact, scale: str, function: str, drawn: list, rows: list, papers: Path, alt: str) -> str:
     """Draws PNG, SVG and sidecar; returns the picture in Markdown."""
-    stem = artefact.slug + ("-small" if scale == "small" else "")
+    stem = artefact.slug + ("" if scale == "paper" else f"-{scale}")
     _save(getattr(drawings, function)(drawn), papers, stem)
     about = {"alt": alt, "scale": scale, "trials": len(rows)}
-    ran = ("device", "date", "commit", "torch")
+    ran = ("device", "date", "commit", "torch", *(("backbone", "pack_md5") if scale == "features" else ()))
     about |= {name: sorted({str(row[name]) for row in rows}) for name in ran}
     about["modified"] = sum(bool(row.get("modified")) for row in rows)
     (papers / f"{stem}.json").write_text(json.dumps(about, indent=1) + "\n")

@@ -14,6 +14,7 @@ from robust_lib.__main__ import main
 from robust_lib.gallery import artefacts, comparison, drawings, pages
 from robust_lib.gallery.artefacts import ARTEFACTS, State, recorded, state
 from robust_lib.gallery.comparison import cells, table
+from robust_lib.records import SCALES
 
 ROOT = Path(__file__).parents[2]
 SCORES = {
@@ -31,10 +32,11 @@ SCORES = {
 
 def made(trial, **scores):
     """A record as trials.run writes it, with made-up scores."""
-    images = {"mini": 5000, "full": 60000}[trial.size]
+    images = {"mini": 5000, "full": 60000, "features": 50000}[trial.size]
     head = {"key": trial.key, "status": "done", "images": images, "label": f"{trial.loss}{trial.params}"}
     ran = {"device": "H200", "date": "2026-11-20", "commit": "c0ffee", "torch": "2.15.0"}
-    return head | trial.flat() | SCORES | scores | ran
+    pack = {"backbone": "lite0", "pack_md5": "5ca1ab1e"} if trial.size == "features" else {}
+    return head | trial.flat() | pack | SCORES | scores | ran
 
 
 def write(folder, name, records, scale="paper"):
@@ -229,7 +231,7 @@ def test_a_small_sweep_for_several_tables_gives_each_its_own_noise(tmp_path):
 def test_unknown_artefacts_and_scales_are_named():
     with pytest.raises(ValueError, match="artefact must be one of HS Table 1, .*; got 'HS Table 5'"):
         cells("HS Table 5")
-    with pytest.raises(ValueError, match="scale must be one of paper, small, got 'quick'"):
+    with pytest.raises(ValueError, match="scale must be one of paper, features, small, got 'quick'"):
         cells("HS Table 1", "quick")
 
 
@@ -349,6 +351,117 @@ def test_states_of_curves_count_trials(tmp_path):
     assert word("CV Fig. 4", tmp_path) == "paper scale"
 
 
+# --- on frozen features -------------------------------------------------------------------------------
+
+
+def test_features_are_beside_the_papers_numbers_and_no_other_scales(tmp_path):
+    some = trials("hs-table1-cifar100", "features", seeds=2, loss="ce", rate=0.1)
+    some += [replace(t, noise="pair") for t in some]
+    write(tmp_path, "hs-table1-cifar100", [made(t, f1=0.5 + t.seed / 10) for t in some], "features")
+    one, other = cells("HS Table 1", "features", tmp_path)
+    assert (other.noise, other.paper, other.ours.seeds) == ("pair", None, 2)
+    assert (one.data, one.loss, one.ours.seeds) == ("cifar100", "CE", 2)
+    assert one.difference == pytest.approx(0.55 - 0.503)
+    words = "A linear head on frozen features, recipe features, in place of resnet34_imagenet"
+    assert one.ours.differs == (f"{words}, all of which the paper trains.",)
+    assert cells("HS Table 1", "small", tmp_path) == []
+    assert all(c.ours is None for c in cells("HS Table 1", folder=tmp_path))
+    expected = f"1 of 112 numbers, at least 2 of 20 seeds. {one.ours.differs[0]}"
+    assert recorded("HS Table 1", "features", tmp_path) == (False, expected)
+
+
+@pytest.mark.parametrize("artefact", comparison.SOURCES)
+def test_the_sweeps_on_features_fill_what_cifar_has_of_their_artefact(artefact, tmp_path):
+    planned = {name: sweeps.SWEEPS[name] for name in comparison.SOURCES[artefact].sweeps}
+    for name, sweep in planned.items():
+        if "features" in sweep.seeds:
+            write(tmp_path, name, [made(t) for t in sweep.trials("features", seeds=1)], "features")
+    cifar = [row for row in table_of(artefact) if row.data.startswith("cifar")]
+    of = len(table_of(artefact))
+    assert recorded(artefact, "features", tmp_path)[1].startswith(f"{len(cifar)} of {of} numbers")
+
+
+def test_the_best_is_shown_only_where_it_is_asked_for(tmp_path):
+    blurry = trials("hs-table1-cifar10", "features", seeds=2, loss="blurry", rate=0.1)  # HS: 0.5
+    f1 = {0.5: 0.2, 0.7: 0.9, 0.9: 0.8}
+    some = [t for t in blurry if dict(t.params)["gamma"] in f1 and not dict(t.params)["stop_gradient"]]
+    records = [made(t, f1=f1[dict(t.params)["gamma"]] + 0.3 * t.seed * (t.params[0][1] == 0.9)) for t in some]
+    write(tmp_path / "results", "hs-table1-cifar10", records, "features")
+    (usual,) = cells("HS Table 1", "features", tmp_path / "results")
+    (best,) = cells("HS Table 1", "features", tmp_path / "results", best=True)
+    assert (usual.ours.parameter, usual.ours.mean) == ("γ=0.5", pytest.approx(0.2))
+    assert (best.ours.parameter, best.ours.mean) == ("γ=0.9", pytest.approx(0.95))  # by the mean: 0.8, 1.1
+    pages.draw(tmp_path / "figures", tmp_path / "results")
+    page = (tmp_path / "figures/papers/hs-table1.md").read_text()
+    first, _, second = page.partition("### With the best γ and c, picked on the score shown\n")
+    assert "| γ=0.5 | 3 |" in first
+    assert "| γ=0.9 | 3 |" not in first
+    assert "| γ=0.9 | 3 |" in second
+    assert "biased upwards" in second
+    assert "With the best" not in (tmp_path / "figures/papers/hs-table6.md").read_text()
+
+
+def test_pages_say_what_features_stand_for(tmp_path):
+    figures, results = tmp_path / "figures", tmp_path / "results"
+    write(results, "hs-table6", [made(t) for t in trials("hs-table6", "features", seeds=2)], "features")
+    pages.draw(figures, results)
+    page = (figures / "papers/hs-table6.md").read_text()
+    assert page.index("## At the paper's scale") < page.index("## The paper's data, on frozen features")
+    assert "a head on lite0's frozen features (224 px" in page
+    assert "recipe features: 10 epochs of adam, learning rate 0.001" in page
+    assert "(hs-table6-features.png)" in page
+    assert "### Do the paper's orderings hold?" in page
+    assert "frozen" not in (figures / "papers/hs-table3.md").read_text()
+    about = json.loads((figures / "papers/hs-table6-features.json").read_text())
+    assert (about["scale"], about["pack_md5"], about["backbone"]) == ("features", ["5ca1ab1e"], ["lite0"])
+    found = state(ARTEFACTS["HS Table 6"], figures, results)
+    assert found.word == "features scale"
+    assert found.detail.startswith("On frozen features: 12 of 12 numbers, at least 2 of 3 seeds. A linear")
+    write(results, "hs-table6", [made(trials("hs-table6")[0])])
+    assert state(ARTEFACTS["HS Table 6"], figures, results).word == "in part"
+
+
+def test_trials_of_sweeps_without_features_are_not_asked_for(tmp_path):
+    write(tmp_path, "hs-fig8", [made(trials("hs-fig8", "features")[0])], "features")  # Fig. 8 has MNIST too
+    of = len(trials("hs-fig8", "features", seeds=5))
+    assert recorded("HS Fig. 8", "features", tmp_path)[1].startswith(f"1 of {of} trials. A linear head")
+
+
+def test_alpha_by_epoch_is_drawn_for_the_losses_that_have_it(tmp_path):
+    some = trials("cv-table2", "features", data="cifar100")
+    curve = [0.5, 0.4, 0.2, 0.1]
+    records = [made(t, **({} if "nce" in t.loss else {"alpha_curve": curve})) for t in some]
+    assert comparison.records_for("CV Fig. 1", "small", None) == []  # recorded, but without such a curve
+    fig = drawings.alpha_curves(records)
+    share, plain = fig.axes
+    assert (share.get_title(), plain.get_title()) == ("cifar100: share of its maximum", "cifar100: as it is")
+    names = [line.get_label() for line in plain.lines]
+    assert names == ["CE", "SCE", "GCE", "AUL", "AGCE", "MAE", "AUL†", "AGCE†"]
+    np.testing.assert_allclose(share.lines[0].get_ydata(), [1, 0.8, 0.4, 0.2])
+    np.testing.assert_allclose(plain.lines[0].get_ydata(), curve)
+    np.testing.assert_allclose(plain.lines[0].get_xdata(), [0.1, 0.2, 0.3, 0.4])
+
+
+def test_tau_is_drawn_where_several_are_recorded(tmp_path):
+    table3 = [made(t) for t in trials("cv-table3", "features")]
+    assert comparison.of_taus(table3) == []
+    write(tmp_path / "results", "cv-table3", table3, "features")
+    pages.draw(tmp_path / "figures", tmp_path / "results")
+    assert not (tmp_path / "figures/papers/cv-table9.md").exists()
+    grid = [made(t, test_accuracy=t.tau / 10) for t in trials("cv-tau", "features", noise="superclass")]
+    kept = comparison.of_taus(table3 + grid)
+    assert {(row["noise"], row["rate"]) for row in kept} == {("superclass", 0.4)}
+    fig = drawings.tau_curves([row for row in kept if not row["move"]] + grid)
+    mae, agce = fig.axes
+    assert [ax.get_title().split(", $")[0] for ax in (mae, agce)] == ["MAE, asymmetric", "AGCE, asymmetric"]
+    lines = {line.get_label(): line for line in agce.lines}
+    assert {"shift", "scale", "no move", "CE"} <= lines.keys()
+    np.testing.assert_allclose(lines["shift"].get_ydata(), lines["shift"].get_xdata() / 10)
+    assert list(lines["CE"].get_xdata()) == [1, 5]
+    uprights = {(line.get_color(), line.get_xdata()[0]) for line in agce.lines[4:]}
+    assert uprights == {(lines["shift"].get_color(), 4.0), (lines["scale"].get_color(), 3.0)}  # CV Table 9
+
+
 # --- pages and figures --------------------------------------------------------------------------------
 
 
@@ -405,7 +518,8 @@ def test_alt_texts_name_what_is_drawn(tmp_path):
 
 def test_committed_alt_texts_speak_of_squares_only_where_the_paper_has_numbers():
     for path in (ROOT / "figures/papers").glob("*.json"):
-        page = (path.with_name(path.stem.removesuffix("-small") + ".md")).read_text()
+        slug = path.stem.removesuffix("-small").removesuffix("-features")
+        page = path.with_name(f"{slug}.md").read_text()
         below = page.partition(f"({path.stem}.png)")[2].partition("\n## ")[0].partition("\n###")[0]
         column = [line.split("|")[10].strip() for line in below.splitlines() if line.count("|") == 15][2:]
         assert ("squares" in json.loads(path.read_text())["alt"]) is any(column), path.stem
@@ -413,9 +527,10 @@ def test_committed_alt_texts_speak_of_squares_only_where_the_paper_has_numbers()
 
 def test_every_page_says_what_was_picked():
     for name, source in (comparison.SOURCES | comparison.CURVES).items():
-        page = (ROOT / f"figures/papers/{ARTEFACTS[name].slug}.md").read_text()
         assert len(source.picked) > 20
-        assert f"**What was picked.** {source.picked}\n" in page, name
+        if any(comparison.records_for(name, scale, None) for scale in SCALES):
+            page = (ROOT / f"figures/papers/{ARTEFACTS[name].slug}.md").read_text()
+            assert f"**What was picked.** {source.picked}\n" in page, name
     third = (ROOT / "figures/papers/hs-table3.md").read_text()
     assert third.count("| γ=0.2 | 2 |") == 4  # the nearest of two, not the better one
     assert "SGD in place of Adam" in (ROOT / "figures/papers/cv-table2.md").read_text()
