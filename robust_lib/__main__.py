@@ -208,13 +208,24 @@ def sweep(name, show, scale, where, results, **options) -> None:
     show_default=True,
     help="Confident Learning, area under the margin, or what both flag, ranked by the latter.",
 )
-@click.option("--epochs", type=click.IntRange(1), help="[default: 8; for features 10 or more, 600 steps]")
+@click.option(
+    "--backbone",
+    metavar="NAME|none",
+    help="The network of timm whose frozen features of the images a linear head is trained on; none trains "
+    "networks from scratch. [default: tf_efficientnet_lite0, or none where timm is missing]",
+)
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The backbone's weights, safetensors or a state dict, in place of its own.",
+)
+@click.option("--epochs", type=click.IntRange(1), help="[default: 8 from scratch, 10 on features]")
 @click.option("--device", default="auto", show_default=True, help="cpu, or cuda (not tested there yet).")
 @click.option(
     "--features",
     type=click.Path(exists=True, dir_okay=False),
     help="Embeddings to train a small head on, in place of the images: an .npy of shape (N, D), rows in the "
-    "order of SOURCE. Worth having for photographs.",
+    "order of SOURCE.",
 )
 @click.option(
     "--paths",

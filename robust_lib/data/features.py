@@ -106,6 +106,7 @@ def extract(
     device: str | torch.device = "cpu",
     folder: str | Path | None = None,
     read: Callable[[str | Path, int], np.ndarray] | None = None,
+    progress: bool = True,
 ) -> torch.Tensor:
     """What the backbone's pooling gives for each picture: float16 (N, D), on the CPU.
 
@@ -118,9 +119,10 @@ def extract(
     read: gives a file's uint8 (H, W, 3), and may decode at a fraction of its size, not below the second
     argument pixels a side. `read_rgb` if None.
 
-    A bar shows pictures per second and the time left. Memory grows with N by the result alone, 2.5 kB a
-    picture for BACKBONE. Raises ValueError for pictures of another form, and what `load_backbone` and `read`
-    raise.
+    progress: whether a bar shows pictures per second and the time left.
+
+    Memory grows with N by the result alone, 2.5 kB a picture for BACKBONE. Raises ValueError for pictures of
+    another form, and what `load_backbone` and `read` raise.
     """
     from tqdm import tqdm
 
@@ -131,7 +133,8 @@ def extract(
     model = folded(model, size).to(device, memory_format=torch.channels_last)
     chunks, title = [], f"{backbone} at {size} px"
     pause = 0.2 if sys.stderr.isatty() else 10  # seconds; a log file needs few lines
-    with tqdm(total=len(pictures), desc=title, unit=" pictures", mininterval=pause) as bar:
+    shown = {"desc": title, "unit": " pictures", "mininterval": pause, "disable": not progress}
+    with tqdm(total=len(pictures), **shown) as bar:
         for start in range(0, len(pictures), CHUNK):
             chunk = pictures[start : start + CHUNK]
             file = place and place / f"{start:08}.npy"

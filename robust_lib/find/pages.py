@@ -1,4 +1,4 @@
-"""What `find` writes: the ranked CSV, the noise matrix, and a page to look at the finds, offline."""
+"""What `find` writes: the ranked CSVs, the noise matrix, and a page to look at the finds, offline."""
 
 import io
 import json
@@ -15,6 +15,7 @@ from robust_lib.find.reading import OwnData
 TEMPLATE = Path(__file__).with_name("page.html")
 TILE, COLUMNS, PER_SHEET = 96, 8, 48  # a sheet of thumbnails holds a page of the unfiltered ranking
 MOST_THUMBNAILS = 20_000  # of the most suspicious; about 3 kB each
+MOST_OTHERS = 1_000  # more of them, with which the page's other lists begin
 MOST_PROBLEMS = 500  # on the page; the CSV has all
 FONT = "DejaVu Sans"  # matplotlib brings it
 MOST_NAMES = 40  # classes up to which the figure writes their names, and half of it the counts
@@ -33,14 +34,19 @@ def write(found) -> None:
     pairs = _pairs(counts)
     problems = pd.DataFrame(data.problems, columns=Problem._fields)
     tables = {"ranked": found.table, "problems": problems, "noise_matrix": _named(pairs, data.classes)}
+    beside = {"outliers": found.outliers, "duplicates": found.duplicates}
+    if len(found.neighbours.distance):
+        tables |= beside
+    for name in beside.keys() - tables:  # of an earlier run, with features, into the same folder
+        (out / f"{name}.csv").unlink(missing_ok=True)
     for name, table in tables.items():
         digits = "%.4f" if name == "noise_matrix" else "%.6g"
         text = table.to_csv(index=False, float_format=digits, lineterminator="\n")
         records.atomically(out / f"{name}.csv", text)
     for kind, picture in _matrix_figure(counts, data.classes).items():
         records.atomically(out / f"noise_matrix.{kind}", picture)
-    thumbnails = _write_thumbnails(data, found.ranking[:MOST_THUMBNAILS], out / "thumbs")
-    page = json.dumps(_page(found, pairs, thumbnails), ensure_ascii=True, separators=(",", ":"))
+    _write_thumbnails(data, _pictured(found), out / "thumbs")
+    page = json.dumps(_page(found, pairs), ensure_ascii=True, separators=(",", ":"))
     template = TEMPLATE.read_text(encoding="utf-8")
     records.atomically(out / "index.html", template.replace("{{data}}", page.replace("<", "\\u003c")))
 
@@ -114,13 +120,22 @@ def _draw_matrix(counts: np.ndarray, classes):
     return figure
 
 
-def _write_thumbnails(data: OwnData, ranking: np.ndarray, folder: Path) -> int:
-    """Sheets of thumbnails in the order of the ranking, 0000.jpg and so on; how many there are."""
+def _pictured(found) -> np.ndarray:
+    """The positions of the samples that get a thumbnail, in the order of the sheets."""
+    if found.data.files is None and found.data.pixels is None:
+        return np.empty(0, dtype=np.int64)
+    first, places = found.ranking[:MOST_THUMBNAILS], found.neighbours
+    others = np.concatenate([places.ranking[:MOST_OTHERS], places.pairs.ravel()[:MOST_OTHERS]])
+    return np.concatenate([first, np.setdiff1d(others, first)])
+
+
+def _write_thumbnails(data: OwnData, ranking: np.ndarray, folder: Path) -> None:
+    """Sheets of thumbnails of these positions, in their order, 0000.jpg and so on."""
     from PIL import Image, ImageOps
     from tqdm import tqdm
 
-    if data.files is None and data.pixels is None:
-        return 0
+    if not len(ranking):
+        return
     folder.mkdir(exist_ok=True)
     starts = range(0, len(ranking), PER_SHEET)
     for start in tqdm(starts, desc="thumbnails", unit="sheet", disable=None):
@@ -138,12 +153,13 @@ def _write_thumbnails(data: OwnData, ranking: np.ndarray, folder: Path) -> int:
         records.atomically(folder / f"{start // PER_SHEET:04}.jpg", buffer.getvalue())
     for old in sorted(folder.glob("*.jpg"))[len(starts) :]:  # of a larger run into the same folder
         old.unlink()
-    return len(ranking)
 
 
-def _page(found, pairs, thumbnails: int) -> dict:
-    """The data of index.html; its lists run from the most suspicious sample to the least."""
-    data, order = found.data, found.ranking
+def _page(found, pairs) -> dict:
+    """The data of index.html, from the most suspicious sample to the least; `lists` point into this order."""
+    data, order, pictured = found.data, found.ranking, _pictured(found)
+    rank = np.argsort(order)
+    beyond = {int(rank[n]): place for place, n in enumerate(pictured) if place >= MOST_THUMBNAILS}
     confusions = pairs[pairs.given != pairs.suggested]
     marks = [_tick(k, name) for k, name in enumerate(data.classes)]
     base, links = _links(data, found.out, order)
@@ -165,10 +181,36 @@ def _page(found, pairs, thumbnails: int) -> dict:
         "tile": TILE,
         "columns": COLUMNS,
         "per_sheet": PER_SHEET,
-        "thumbnails": thumbnails,
+        "thumbnails": min(len(pictured), MOST_THUMBNAILS),
+        "beyond": beyond,
+        "lists": _lists(found, rank),
         "base": base,
         "links": links,
     }
+
+
+def _lists(found, rank: np.ndarray) -> list[dict]:
+    """The page's other lists: what it says of each, its samples by their rank, and a caption for each."""
+    places = found.neighbours
+    if not len(places.distance):
+        return []
+    far, captions = places.ranking, []
+    for number, differ in enumerate(found.duplicates.conflict, start=1):
+        captions += [f"pair {number:,}" + (": labels differ" if differ else "")] * 2
+    return [
+        {
+            "name": "no class here",
+            "about": "Far from all others, by the mean distance to the nearest: does it belong here?",
+            "order": rank[far].tolist(),
+            "captions": [f"distance {value:.2f}, 1 is typical" for value in places.distance[far]],
+        },
+        {
+            "name": "near duplicates",
+            "about": "In pairs, those with different labels first: one of the two may have to go.",
+            "order": rank[places.pairs.ravel()].tolist(),
+            "captions": captions,
+        },
+    ]
 
 
 def _rounded(scores: np.ndarray) -> list[float | None]:

@@ -15,7 +15,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,7 +24,9 @@ from torch import Tensor, nn
 
 from robust_lib import detection, losses, records, training
 from robust_lib.detection import Detection, ThresholdRun
-from robust_lib.find import pages, reading
+from robust_lib.find import backbones, neighbours, pages, reading
+from robust_lib.find.backbones import Backbone
+from robust_lib.find.findings import Findings
 from robust_lib.find.labels import NUMBER
 from robust_lib.find.listing import shown
 from robust_lib.find.reading import OwnData
@@ -45,62 +46,18 @@ LOSSES = {
 TOOL = "robust_lib find"  # how run.json says whose it is
 DETECTORS = ("cl", "aum", "both")
 FOLDS, THRESHOLD_RUNS = 5, 2
+SEEN = "features"  # the folder in parts/ for what the backbone saw
 LITTLE = 0.5  # agreement out of sample below which the flags are mostly the networks' own mistakes
 OF_THE_REST = 0.25  # and the share of what the largest class leaves open that the networks must get right
 IMAGES = training.Recipe(epochs=8, batch_size=64)
-FEATURES = training.Recipe(epochs=10, batch_size=64)  # few samples get more epochs, to FEATURE_STEPS
-FEATURE_STEPS = 600
+FEATURES = training.Recipe(epochs=10, batch_size=64)
+FEATURE_STEPS = (
+    600  # to which few samples get more epochs in the mlp; a linear head would learn them by heart
+)
 HOW_TO_READ = {
     "cl": "cl: label quality by Confident Learning, 0 … 1; the lower, the more suspicious.",
     "aum": "aum: area under the margin above the threshold samples' 99th percentile; flagged below 0.",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Findings:
-    """What was found among the N samples of data (which says what was left out, and why).
-
-    flagged: bool (N,). ranking: int64 (N,), positions, the most suspicious first. suggested: int64 (N,), the
-    network's class, of the flagged ones its best other than the given. detections: by detector, "cl" and
-    "aum". probs: float32 (N, K), out of sample but for the detector "aum". out: the folder with the pages.
-    """
-
-    data: OwnData
-    out: Path
-    detections: dict[str, Detection]
-    flagged: np.ndarray
-    ranking: np.ndarray
-    suggested: np.ndarray
-    probs: np.ndarray
-    summary: list[str]
-
-    @cached_property
-    def table(self):
-        """ranked.csv as a DataFrame: rank (from 1), path, index in the source, given and suggested label,
-        flagged, and each detector's score and verdict."""
-        import pandas as pd
-
-        names = np.array(self.data.classes)
-        columns = {
-            "path": self.data.paths,
-            "index": self.data.index,
-            "given": names[self.data.labels],
-            "suggested": names[self.suggested],
-            "flagged": self.flagged,
-        }
-        for name, one in self.detections.items():
-            columns |= {f"score_{name}": one.score, f"flagged_{name}": one.flagged}
-        table = pd.DataFrame(columns).iloc[self.ranking].reset_index(drop=True)
-        table.insert(0, "rank", table.index + 1)
-        return table
-
-    @property
-    def noise_matrix(self) -> np.ndarray:
-        """Counts int64 (K, K), row: given label, column: suggested where flagged, otherwise given."""
-        from sklearn.metrics import confusion_matrix
-
-        likely = np.where(self.flagged, self.suggested, self.data.labels)
-        return confusion_matrix(self.data.labels, likely, labels=np.arange(len(self.data.classes)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +73,7 @@ class Job:
     seed: int
     device: str
     progress: bool | None
+    backbone: str
 
     def parts(self, detector: str) -> list[str]:
         """The names of the trainings that the detector needs."""
@@ -145,8 +103,8 @@ class Job:
 
     def build(self, seed: int, more: int = 0) -> nn.Module:
         """A network with fresh weights and an output for every class, and `more`."""
-        if self.network == "mlp":
-            return models.mlp(self.inputs.shape[1], self.classes + more, seed)
+        if self.network in models.HEADS:
+            return models.HEADS[self.network](self.inputs.shape[1], self.classes + more, seed)
         return models.build(self.network, self.inputs, self.classes + more, seed)
 
     def seconds_per_sample(self) -> float:
@@ -179,6 +137,8 @@ def find(
     *,
     loss="gce",
     detector: str = "both",
+    backbone: str | None = None,
+    weights=None,
     epochs: int | None = None,
     device: str = "auto",
     features=None,
@@ -191,37 +151,64 @@ def find(
 
     source, features, paths, missing: as reading.read. out: by default find-NAME in the working directory;
     holds ranked.csv, index.html, noise_matrix.csv, .png and .svg, problems.csv, run.json and parts/, from
-    which the same call goes on after an interruption. loss: one of LOSSES or a loss. detector: "cl"
-    (Confident Learning, five folds), "aum" (two threshold runs), or "both". epochs: by default 8 for images,
-    and for features as many as a fold's FEATURE_STEPS batches take, but at least 10. progress: as
-    training.fit. Never writes to the input.
+    which the same call goes on after an interruption; with features also outliers.csv and duplicates.csv.
+    backbone: a network of timm, on whose frozen features of the images a linear head is trained, or "none",
+    to train networks from scratch; by default data.BACKBONE, or "none" where timm or its weights are missing,
+    which is said. weights: a file of the backbone's, in place of its own. loss: one of LOSSES or a loss.
+    detector: "cl" (Confident Learning, five folds), "aum" (two threshold runs), or "both". epochs: by default
+    8 from scratch and 10 on a backbone's features; on given ones as many as a fold's FEATURE_STEPS batches
+    take, but at least 10. progress: as training.fit; the backbone's bar is shown unless it is False. Never
+    writes to the input.
     Raises ValueError for unknown names, an input that cannot be used, an `out` that is something else, or a
-    training whose outputs are not finite.
+    training whose outputs are not finite; and what backbones.load raises.
     """
     began = time.perf_counter()
     if detector not in DETECTORS or (isinstance(loss, str) and loss not in LOSSES):
         allowed = f"one of {', '.join(DETECTORS)}, and loss one of {', '.join(LOSSES)} or a loss"
         raise ValueError(f"detector must be {allowed}, got {detector!r} and {loss!r}")
     out = _output_folder(out, Path(source))
+    asked = weights is not None or backbone not in (None, backbones.NONE)
+    eyes, remark = backbones.load(backbone, weights) if asked or features is None else (None, "")
     data = reading.read(source, features, least=FOLDS, paths=paths, missing=missing)
     pages.rehearse(data.classes)  # what cannot be drawn fails now rather than after hours of training
-    job = _job(data, LOSSES[loss] if isinstance(loss, str) else loss, epochs, seed, device, progress)
-    return _search(job, data, detector, out, began)
+    if data.features is not None:
+        if asked:
+            raise ValueError(f"backbone must be left out where features are given, got {backbone or weights}")
+        eyes, remark = None, ""
+    summary = [_data_line(data), *data.notes, *_formula_note(data), *filter(None, [remark])]
+    _begin(out, data, detector, summary)
+    device = training.pick_device(device)
+    data = _seen(eyes, data, out, device, progress) if eyes else data
+    loss = LOSSES[loss] if isinstance(loss, str) else loss
+    job = _job(data, loss, epochs, seed, str(device), progress, eyes)
+    return _search(job, data, detector, out, summary, began)
 
 
-def _search(job: Job, data: OwnData, detector: str, out: Path, began: float) -> Findings:
-    """Trains what is not stored yet, judges, and writes the pages."""
-    settings = _settings(job, data)
+def _begin(out: Path, data: OwnData, detector: str, summary: list[str]) -> None:
     (out / "parts").mkdir(parents=True, exist_ok=True)
-    _write_run(out, data, settings, detector, status="unfinished")
-    summary = [_data_line(data), *data.notes, *_formula_note(data), _job_line(job, detector)]
+    _write_run(out, data, detector, status="unfinished")
     _say(*summary)
+
+
+def _seen(eyes: Backbone, data: OwnData, out: Path, device: torch.device, progress: bool | None) -> OwnData:
+    """The data with their pictures' features."""
+    folder = out / "parts" / SEEN
+    less = ", less what an earlier run has stored" if folder.exists() else ""
+    about = _duration(eyes.seconds(data, device))
+    _say(f"{len(data.labels):,} pictures to go through {eyes}, about {about}{less}")
+    return eyes.see(data, folder, device, progress is not False)
+
+
+def _search(job: Job, data: OwnData, detector: str, out: Path, summary: list[str], began: float) -> Findings:
+    """Trains what is not stored yet, judges, and writes the pages."""
+    settings, line = _settings(job, data), _job_line(job, detector)
+    _say(line)
     evidence = _evidence(job, out / "parts", settings, detector)
-    found = _findings(data, out, evidence, summary)
+    found = _findings(data, out, evidence, [*summary, line])
     pages.write(found)
     seconds = round(time.perf_counter() - began, 1)
-    _write_run(out, data, settings, detector, status="finished", seconds=seconds)
-    _say(*found.summary[len(summary) :], f"look at {out / 'index.html'}")
+    _write_run(out, data, detector, status="finished", seconds=seconds, **settings)
+    _say(*found.summary[len(summary) + 1 :], f"look at {out / 'index.html'}")
     return found
 
 
@@ -272,19 +259,23 @@ def _source_before(out: Path) -> str | None:
         return str(run["source"])
     names = {path.name for path in out.glob("*") if not path.name.lstrip(".").startswith("run.json")}
     parts = [path.name for path in (out / "parts").glob("*")]
-    return "" if names <= {"parts"} and all(".npz" in name for name in parts) else None
+    return "" if names <= {"parts"} and all(".npz" in name or name == SEEN for name in parts) else None
 
 
-def _job(data: OwnData, loss, epochs: int | None, seed: int, device: str, progress) -> Job:
+def _job(
+    data: OwnData, loss, epochs: int | None, seed: int, device: str, progress, eyes: Backbone | None = None
+) -> Job:
     labels = torch.from_numpy(data.labels)
     if data.features is None:
         network, recipe, inputs = "stride_cnn", IMAGES, _standardised(data.images)
+    elif eyes:
+        network, recipe, inputs = "linear", FEATURES, data.features
     else:
         fewest = min(len(train) for train, _ in detection.split(labels, FOLDS, seed))
-        network, recipe, inputs = "mlp", _feature_recipe(fewest), data.features
+        network, recipe, inputs = "mlp", _mlp_recipe(fewest), data.features
     recipe = replace(recipe, epochs=recipe.epochs if epochs is None else epochs)
-    device = str(training.pick_device(device))
-    return Job(inputs, labels, len(data.classes), network, loss, recipe, seed, device, progress)
+    device, backbone = str(training.pick_device(device)), str(eyes or backbones.NONE)
+    return Job(inputs, labels, len(data.classes), network, loss, recipe, seed, device, progress, backbone)
 
 
 def _standardised(images: Tensor) -> Tensor:
@@ -294,8 +285,8 @@ def _standardised(images: Tensor) -> Tensor:
     return inputs.div_(inputs.std((0, 2, 3), keepdim=True).clamp(min=1e-6))
 
 
-def _feature_recipe(samples: int) -> training.Recipe:
-    """A head needs a number of steps: few samples to train on are seen in more epochs."""
+def _mlp_recipe(samples: int) -> training.Recipe:
+    """It needs a number of steps: few samples to train on are seen in more epochs."""
     batches = math.ceil(samples / FEATURES.batch_size)
     return replace(FEATURES, epochs=max(FEATURES.epochs, math.ceil(FEATURE_STEPS / batches)))
 
@@ -304,6 +295,7 @@ def _settings(job: Job, data: OwnData) -> dict:
     """All that a part depends on; a stored part of other settings is made anew."""
     return {
         "data_md5": data.signature,
+        "backbone": job.backbone,
         "network": job.network,
         "loss": str(job.loss),
         "recipe": asdict(job.recipe),
@@ -370,7 +362,10 @@ def _findings(data: OwnData, out: Path, evidence: dict, summary: list[str]) -> F
     verdict = _verdict(detections, flagged, [str(part["state"]) for part in evidence.values()])
     if folds:
         verdict.insert(0, _agreement_line(probs, labels))
-    return Findings(data, out, detections, flagged, ranking, suggested, probs, summary + verdict)
+    places = neighbours.NONE if data.features is None else neighbours.search(data.features.numpy(), labels)
+    found = Findings(data, out, detections, flagged, ranking, suggested, probs, summary + verdict, places)
+    found.summary.extend(_neighbours_lines(found))
+    return found
 
 
 def _verdict(detections: dict[str, Detection], flagged: np.ndarray, states: list[str]) -> list[str]:
@@ -388,6 +383,18 @@ def _verdict(detections: dict[str, Detection], flagged: np.ndarray, states: list
             "another loss (ce) or more epochs"
         )
     return lines + [HOW_TO_READ[name] for name in detections]
+
+
+def _neighbours_lines(found: Findings) -> list[str]:
+    if not len(found.neighbours.distance):
+        return []
+    pairs = found.duplicates
+    return [
+        f"outliers.csv begins with what is farthest from its {neighbours.NEIGHBOURS} nearest neighbours: "
+        "what belongs to no class here lies there",
+        f"near duplicates: {len(pairs):,} pairs, {pairs.conflict.sum():,} of them with different labels, in "
+        "duplicates.csv",
+    ]
 
 
 def _agreement_line(probs: np.ndarray, labels: np.ndarray) -> str:
@@ -428,15 +435,14 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def _write_run(out: Path, data: OwnData, settings: dict, detector: str, **status) -> None:
+def _write_run(out: Path, data: OwnData, detector: str, **more) -> None:
     run = {
         "tool": TOOL,
         "source": shown(data.source.resolve()),
-        **status,
         "samples": len(data.labels),
         "classes": list(data.classes),
         "detector": detector,
-        **settings,
+        **more,
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version(), "pillow": version("pillow")} | records.versions(),
     }

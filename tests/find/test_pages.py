@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from robust_lib.detection import Detection
-from robust_lib.find import listing, pages, reading
-from robust_lib.find.search import Findings
+from robust_lib.find import listing, neighbours, pages, reading
+from robust_lib.find.findings import Findings
+from robust_lib.find.neighbours import Neighbours
 
 SHADES = np.arange(10, 250, 4)  # one plain shade per picture, so that a thumbnail tells which one it is
 ODD = "a&b <script>'\"#?%41 ü.png"
@@ -179,3 +180,58 @@ def test_pictures_that_cannot_be_shown_leave_the_page_whole(found, monkeypatch):
     _, data = page(found)
     assert data["thumbnails"] == 50
     assert len(data["paths"]) == 60
+
+
+# --- the other lists ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def placed(found):
+    """found with places in feature space: the last sample is the farthest, two pairs are near duplicates."""
+    places = Neighbours(np.arange(60) / 30, np.array([[8, 40], [3, 4]]), np.array([0.2, 0.1]))
+    object.__setattr__(found, "neighbours", places)
+    return found
+
+
+def test_the_page_has_the_other_lists(placed):
+    pages.write(placed)
+    _, data = page(placed)
+    far, twins = data["lists"]
+    assert [data["paths"][rank] for rank in far["order"]] == [placed.data.paths[n] for n in range(59, -1, -1)]
+    assert far["captions"][0] == "distance 1.97, 1 is typical"
+    assert [data["paths"][rank] for rank in twins["order"]] == [placed.data.paths[n] for n in (8, 40, 3, 4)]
+    assert twins["captions"] == ["pair 1: labels differ"] * 2 + ["pair 2"] * 2
+    with open(placed.out / "duplicates.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["given"], r["given_other"], r["conflict"]) for r in rows] == [
+        ("cat <script>", "dog", "True"),
+        ("cat <script>", "cat <script>", "False"),
+    ]
+
+
+def test_without_features_there_are_no_other_lists(placed):
+    pages.write(placed)
+    assert {"outliers.csv", "duplicates.csv"} < {path.name for path in placed.out.iterdir()}
+    object.__setattr__(placed, "neighbours", neighbours.NONE)
+    for name in ("outliers", "duplicates"):
+        vars(placed).pop(name)  # as a later run's would be
+    pages.write(placed)
+    assert page(placed)[1]["lists"] == []
+    assert not {"outliers.csv", "duplicates.csv"} & {path.name for path in placed.out.iterdir()}
+
+
+def test_the_other_lists_begin_with_thumbnails_in_large_sets(placed, monkeypatch):
+    monkeypatch.setattr(pages, "MOST_THUMBNAILS", 10)
+    monkeypatch.setattr(pages, "MOST_OTHERS", 3)
+    pages.write(placed)
+    _, data = page(placed)
+    first = set(placed.ranking[:10].tolist())
+    wanted = [n for n in sorted({59, 58, 57, 8, 40, 3}) if n not in first]
+    assert data["thumbnails"] == 10
+    rank = placed.ranking.tolist().index
+    assert data["beyond"] == {str(rank(n)): 10 + place for place, n in enumerate(wanted)}
+    with Image.open(placed.out / "thumbs" / "0000.jpg") as sheet:
+        for place, n in enumerate(wanted, start=10):
+            line, column = divmod(place, data["columns"])
+            shown = sheet.convert("L").getpixel((column * data["tile"] + 48, line * data["tile"] + 48))
+            assert abs(shown - placed.data.picture(n).getpixel((0, 0))) <= 3

@@ -46,7 +46,8 @@ def digits(path, count=200, rate=0.1):
 
 
 def run(source, out, **options):
-    return search.find(source, out, **{"device": "cpu", "epochs": 2, "progress": False} | options)
+    given = {"device": "cpu", "epochs": 2, "progress": False, "backbone": "none"} | options
+    return search.find(source, out, **given)
 
 
 def test_planted_errors_come_out_on_top(tmp_path):
@@ -123,7 +124,7 @@ from robust_lib.find import search
 search.pages.rehearse = lambda classes: None  # matplotlib is slow to import
 store = search._store
 search._store = lambda *arguments: (store(*arguments), time.sleep(600))
-search.find({!r}, {!r}, device="cpu", epochs=2, detector="cl")
+search.find({!r}, {!r}, device="cpu", epochs=2, detector="cl", backbone="none")
 """
 
 
@@ -408,6 +409,7 @@ def test_features_rank_no_worse_than_logistic_regression(tmp_path, capsys):
 def test_the_command(tmp_path, monkeypatch):
     source, _ = digits(tmp_path / "digits.npz")
     command = ["find", str(source), "--out", str(tmp_path / "out"), "--epochs", "1", "--device", "cpu"]
+    command += ["--backbone", "none"]
     done = CliRunner().invoke(__main__.main, [*command, "--detector", "aum"])
     assert done.exit_code == 0, done.output
     assert done.output.splitlines()[0] == "200 images, 10 classes, no problem in digits.npz"

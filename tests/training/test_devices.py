@@ -154,6 +154,6 @@ def test_threshold_runs_and_the_area_under_the_margin(digits, device):
 def test_find(tmp_path, device):
     mini = data.load("mnist", "train", size="mini")
     np.savez(tmp_path / "some.npz", images=mini.images[:300].numpy(), labels=mini.labels[:300].numpy())
-    found = find.find(tmp_path / "some.npz", tmp_path / "out", epochs=1, device=device)
+    found = find.find(tmp_path / "some.npz", tmp_path / "out", epochs=1, device=device, backbone="none")
     assert sorted(found.ranking) == list(range(300))
     assert (tmp_path / "out" / "index.html").exists()
