@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from robust_lib import data as library
-from robust_lib.find import features, pictures
+from robust_lib.find import pictures
 from robust_lib.find.reading import OwnData
 
 NONE = "none"  # the name that trains networks from scratch
@@ -29,14 +29,15 @@ class Backbone:
         return f"{self.name} at {SIZE} px"
 
     def see(self, data: OwnData, folder: Path, device: torch.device, progress: bool) -> OwnData:
-        """The data with its pictures' features, standardised. Chunks of them are kept below the folder.
+        """The data with its pictures' features. Chunks of them are kept below the folder.
 
-        Each picture's features get the length 1 first, so that distances are about angles, not contrast.
+        Each picture's features get the length 1, so that distances are about angles, not contrast; then they
+        are centred, and all are divided by one deviation.
         """
         given = self._features(_pictures(data), data, device, folder, progress)
-        directions = F.normalize(given.float()).numpy()
-        values, _, _ = features.standardised(directions, np.arange(len(directions)))
-        return replace(data, features=torch.from_numpy(values))
+        directions = F.normalize(given.float())
+        centred = directions - directions.mean(0)
+        return replace(data, features=centred / centred.square().mean().sqrt().clamp(min=1e-6))
 
     def seconds(self, data: OwnData, device: torch.device) -> float:
         """For all pictures: what FEW more than one of them take, so without what the start takes."""

@@ -40,7 +40,7 @@ def take(listing: Listing, paths) -> None:
     kept = np.flatnonzero(listing.usable)
     if not len(kept):
         return
-    listing.features, notes, clipped = standardised(given, rows[kept])
+    listing.features, notes, clipped = _standardised(given, rows[kept])
     listing.notes += notes
     if clipped.any():
         first = listing.paths[kept[clipped.argmax()]]
@@ -127,7 +127,7 @@ def _finite(features: np.ndarray) -> np.ndarray:
     return np.concatenate([np.isfinite(features[k : k + step]).all(1) for k in range(0, len(features), step)])
 
 
-def standardised(features: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
+def _standardised(features: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
     """(float32 (rows, D), notes, bool (rows,): which are clipped) of the given rows of features (N, D).
 
     Each feature is centred, and all are divided by one deviation, so that large ones stay large. Each is

@@ -67,13 +67,15 @@ def test_planted_errors_of_photographs_come_out_on_top(tmp_path, monkeypatch):
 
 
 def test_features_are_of_unit_length_and_centred(tmp_path, weights):
-    """Their distances are those of the directions, but for one factor."""
+    """Their distances are those of the directions, but for one factor: 1 over the deviation."""
     own = reading.read(pets(tmp_path / "pets"))
     found = seen(own, weights)
     raw = data.extract(own.files, SMALL, weights=weights, size=32, progress=False).double()
     directions = raw / raw.norm(dim=1, keepdim=True)
     ratio = torch.pdist(found.double()) / torch.pdist(directions)
-    torch.testing.assert_close(ratio, ratio.mean().expand_as(ratio), rtol=0.05, atol=0)
+    deviation = directions.var(0, correction=0).mean().sqrt()
+    torch.testing.assert_close(ratio, (1 / deviation).expand_as(ratio), rtol=1e-3, atol=0)
+    torch.testing.assert_close(found.mean(0), torch.zeros(found.shape[1]), rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "I;16"])
