@@ -206,7 +206,9 @@ def _side(sizes: list[tuple[int, int]], notes: list[str]) -> int:
         side = SMALL
     width, height = smallest
     span = f"{width} × {height}" + (" … {} × {}".format(*largest) if largest != smallest else "")
-    notes.append(f"images of {span} pixels: all resized to {side} × {side}, proportions not kept")
+    notes.append(
+        f"images of {span} pixels: all made square, proportions not kept; {side} × {side} if trained from scratch"
+    )
     return side
 
 

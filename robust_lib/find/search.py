@@ -51,9 +51,8 @@ LITTLE = 0.5  # agreement out of sample below which the flags are mostly the net
 OF_THE_REST = 0.25  # and the share of what the largest class leaves open that the networks must get right
 IMAGES = training.Recipe(epochs=8, batch_size=64)
 FEATURES = training.Recipe(epochs=10, batch_size=64)
-FEATURE_STEPS = (
-    600  # to which few samples get more epochs in the mlp; a linear head would learn them by heart
-)
+# To which few samples get more epochs in the mlp; a linear head would learn them by heart.
+FEATURE_STEPS = 600
 HOW_TO_READ = {
     "cl": "cl: label quality by Confident Learning, 0 … 1; the lower, the more suspicious.",
     "aum": "aum: area under the margin above the threshold samples' 99th percentile; flagged below 0.",
