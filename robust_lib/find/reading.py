@@ -207,7 +207,7 @@ def _side(sizes: list[tuple[int, int]], notes: list[str]) -> int:
     width, height = smallest
     span = f"{width} × {height}" + (" … {} × {}".format(*largest) if largest != smallest else "")
     notes.append(
-        f"images of {span} pixels: all made square, proportions not kept; {side} × {side} if trained from scratch"
+        f"images of {span} pixels: all made square, proportions not kept; {side} × {side} from scratch"
     )
     return side
 
