@@ -13,7 +13,7 @@ NBVAL = -n 2 --dist loadscope --nbval-lax --nbval-current-env --nbval-cell-timeo
 .PHONY: help env course test lab refresh figures lint clean
 
 help: ## Show this list
-	@echo 'Usage: make TARGET [PYTHON=python3.12] [ARGS="--only 06"]'
+	@echo 'Usage: make TARGET [PYTHON=python3.12] [ARGS="--only 02"]'
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1	\2/p' Makefile
 
 course: env ## Run every notebook headless; pages to browse in build/course/ (ARGS: its options)

@@ -301,7 +301,7 @@ def record() -> None:
 @record.command("verdicts")
 @click.option("--device", default="auto", show_default=True)
 def record_verdicts(device: str) -> None:
-    """Chapter 13: detectors against people, on full MNIST and CIFAR-10; eight minutes on one idle core."""
+    """Chapter 15: detectors against people, on full MNIST and CIFAR-10; eight minutes on one idle core."""
     from robust_lib import data
     from robust_lib.sweeps import against_people
 

@@ -1,4 +1,4 @@
-"""Choosing parameters: chapter 12."""
+"""Choosing parameters: chapter 14."""
 
 import numpy as np
 

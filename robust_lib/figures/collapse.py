@@ -1,4 +1,4 @@
-"""Where a loss backs off too far: chapter 04."""
+"""Where a loss backs off too far: chapter 07."""
 
 import math
 

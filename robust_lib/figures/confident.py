@@ -1,4 +1,4 @@
-"""Confident learning's probabilities and what its scores reward: chapter 10."""
+"""Confident learning's probabilities and what its scores reward: chapter 12."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Loss and weight curves: chapters 01 to 04."""
+"""Loss and weight curves: chapters 01 to 07."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Training as seen by its samples: chapters 06 to 09."""
+"""Training as seen by its samples: chapters 02 to 11."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Finding label errors: chapters 10 to 14."""
+"""Finding label errors: chapters 12 to 17."""
 
 import numpy as np
 import seaborn as sns

@@ -1,4 +1,4 @@
-"""What people said, and detectors against it: chapter 13."""
+"""What people said, and detectors against it: chapter 15."""
 
 import numpy as np
 import seaborn as sns

@@ -1,4 +1,4 @@
-"""The area under the margin: chapter 11."""
+"""The area under the margin: chapter 13."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""One's own data: chapter 14."""
+"""One's own data: chapter 17."""
 
 import numpy as np
 

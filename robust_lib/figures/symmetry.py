@@ -1,4 +1,4 @@
-"""Symmetric and asymmetric losses, and a linear model on digits: chapter 03."""
+"""Symmetric and asymmetric losses, and a linear model on digits: chapters 05 and 06."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""The zoo's figures: chapter 02. They go through the registry, so a loss of your own appears in them."""
+"""The figures of chapters 03 and 04. They go through the registry, so a loss of your own appears in them."""
 
 import matplotlib.pyplot as plt
 import torch

@@ -38,7 +38,7 @@ class Artefact:
 
     @property
     def slug(self) -> str:
-        """Part of file names: "HS Fig. 3" is hs-fig3, which the figure 06-hs-fig3-gradients recreates."""
+        """Part of file names: "HS Fig. 3" is hs-fig3, which the figure 02-hs-fig3-gradients recreates."""
         return self.name.lower().replace(" fig. ", "-fig").replace(" table ", "-table")
 
 
@@ -66,7 +66,7 @@ _LIST = (
     Artefact("HS Fig. 10", "scores by parameter, Clothing-1M", cannot=WEB + "13 hours on a V100."),
     Artefact("HS Fig. 11", "F1 by delay, CIFAR-100"),
     Artefact("HS Table 1", "F1 of label error detection, four data sets"),
-    Artefact("HS Table 2", "balanced accuracy of the same", also=("10-hs-table1-quick",)),
+    Artefact("HS Table 2", "balanced accuracy of the same", also=("12-hs-table1-quick",)),
     Artefact("HS Table 3", "F1 on CIFAR-100's cleaned test set"),
     Artefact("HS Table 4", "F1 with people's labels, CIFAR-N"),
     Artefact("HS Table 5", "Food-101N and Clothing-1M", cannot=WEB + "8 and 13 hours on a V100."),

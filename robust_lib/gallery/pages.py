@@ -29,7 +29,7 @@ DETECTORS = """# Every loss with every detector
 F1 of label error detection, mean ± standard deviation over the seeds (their number in brackets):
 {images:,} images, uniform noise of rate {rate:g}, the quick profile's network, recipe and {folds} folds.
 *cl*: confident learning, `both`; *aum*: two threshold runs, 99th percentile; *mean_loss*: a mixture of two
-Gaussians. This is our small scale, not the paper's experiment; chapters 10 and 11 say which of its orderings
+Gaussians. This is our small scale, not the paper's experiment; chapters 12 and 13 say which of its orderings
 hold here.
 
 {provenance}{lacking}

@@ -1,7 +1,7 @@
 """Trials: one described and run, the papers' tables as lists of them, many run and recorded.
 
 Read, in this order: trials (one), plans (the named sweeps), executors (running and resuming them); then
-against_people (chapter 13), growth and bench (what things cost).
+against_people (chapter 15), growth and bench (what things cost).
 
     trial = sweeps.Trial("mnist", "mini", "small_cnn", "quick", "gce", "cl", seed=0)
     sweeps.run(trial)["f1"]

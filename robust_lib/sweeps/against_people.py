@@ -1,4 +1,4 @@
-"""Detectors against people: the runs behind chapter 13, their scores, and their record in results/verdicts/.
+"""Detectors against people: the runs behind chapter 15, their scores, and their record in results/verdicts/.
 
 Scores need each image's position in a detector's ranking, 0 for the most suspicious, and what people said.
 Of what people said a record holds scores, counts, and the votes on the few images it shows.

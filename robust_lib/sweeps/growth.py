@@ -1,6 +1,6 @@
 """How the cost of finding label errors grows with images, classes and losses to try: seconds and peak memory.
 
-What is measured is what chapter 10 does: a network for each of five folds, then confident learning; and the
+What is measured is what chapter 12 does: a network for each of five folds, then confident learning; and the
 same with linear heads on features. One epoch, so that a recipe's cost is this times its epochs. Each point
 has a process of its own, whose peak memory nothing else has raised. Records: results/growth.jsonl.
 """

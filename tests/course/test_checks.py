@@ -13,39 +13,39 @@ ANSWERS = {
     "01.1": (lambda p: 2 * p * (1 - p) ** 2, lambda p: 2 * (1 - p), "still has to be multiplied in"),
     "01.2": (lambda q: q / (1 + q), lambda q: q**q / (1 + q) ** (1 + q), "that is a weight"),
     "01.3": ({"blurry"}, {"blurry", "piecewise_zero"}, "it ignores, it does not push"),
-    "02.1": (
+    "04.1": (
         lambda p, A: (1 / (A + p.log()).sum(), len(p) * (A + p[0].log()) / (A + p.log()).sum()),
         lambda p, A: (-1 / p.log().sum(), len(p) * p[0].log() / p.log().sum()),
         "those are NCE's",
     ),
-    "02.2": (lambda K: (K + 1) / (2 * K), lambda K: 0.5 + 1 / K**2, "right for K = 2; try K = 10"),
-    "02.3": (
+    "04.2": (lambda K: (K + 1) / (2 * K), lambda K: 0.5 + 1 / K**2, "right for K = 2; try K = 10"),
+    "03.1": (
         lambda alpha, beta: -math.log(1e-4) * beta / (alpha - math.log(1e-4) * beta),
         lambda alpha, beta: beta / (alpha + beta),
         "A times MAE",
     ),
-    "03.1": (
+    "06.1": (
         lambda table: table - table.mean(1, keepdim=True),
         lambda table: table / table.sum(1, keepdim=True),
         "still depends on the label",
     ),
-    "03.2": (lambda eta, K: 1 / (1 - eta * K / (K - 1)), lambda eta, K: 1 / (1 - eta), "not 1 - η"),
-    "03.3": (
+    "06.2": (lambda eta, K: 1 / (1 - eta * K / (K - 1)), lambda eta, K: 1 / (1 - eta), "not 1 - η"),
+    "05.1": (
         lambda a, q, K: 1 / (1 + (1 + 1 / a) ** (1 - q) / (K - 1)),
         lambda a, q, K: (1 + 1 / a) ** (q - 1),
         "that is the noise ratio",
     ),
-    "04.1": (
+    "07.1": (
         lambda clean, flipped: (-1 / math.log(flipped), -1 / math.log(clean)),
         lambda clean, flipped: (-1 / math.log(clean), -1 / math.log(flipped)),
         "the smaller one first",
     ),
-    "04.2": (
+    "07.2": (
         lambda gamma, K: max(0.0, math.log(K - 1) - 1 / gamma - math.log(1 - math.exp(-1 / gamma))),
         lambda gamma, K: math.log(K - 1) - 1 / gamma - math.log(1 - math.exp(-1 / gamma)),
         "no bias is needed",
     ),
-    "04.3": (
+    "07.3": (
         {
             "ce": "right",
             "mae": "right",
@@ -62,12 +62,12 @@ ANSWERS = {
         },
         "it is not zero",
     ),
-    "13.1": (
+    "15.1": (
         lambda e: (1 - (1 - e) ** 3, 3 * e**2 * (1 - e) + e**3),
         lambda e: (1 - (1 - e) ** 3, 3 * e**2 * (1 - e)),
         "exactly two wrong",
     ),
-    "13.2": (
+    "15.2": (
         lambda wrong, upheld, unjudged: (
             wrong / (wrong + upheld + unjudged),
             (wrong + unjudged) / (wrong + upheld + unjudged),
@@ -75,57 +75,57 @@ ANSWERS = {
         lambda wrong, upheld, unjudged: [wrong / (wrong + upheld)] * 2,
         "leaves out the images without a verdict",
     ),
-    "13.3": (
+    "15.3": (
         lambda s: ((1 - s) ** 5, sum(math.comb(5, k) * s**k * (1 - s) ** (5 - k) for k in range(3))),
         lambda s: ((1 - s) ** 5, sum(math.comb(5, k) * s**k * (1 - s) ** (5 - k) for k in range(3, 6))),
         "the probability of being upheld",
     ),
-    "12.1": (
+    "14.1": (
         lambda r, q, eta: 2 * r * eta / (q + eta),
         lambda r, q, eta: r * eta / q,
         "that is the precision",
     ),
-    "12.2": (
+    "14.2": (
         lambda spread, seeds: spread / math.sqrt(math.pi * seeds),
         lambda spread, seeds: spread / math.sqrt(math.pi),
         "right for one seed",
     ),
-    "12.3": (
+    "14.3": (
         {"given accuracy", "flagged share", "estimated rate", "planted recall"},
         {"given accuracy", "f1"},
         "you must know which labels are wrong",
     ),
-    "14.1": (
+    "17.1": (
         lambda ranking, wrong, k: wrong[ranking[:k]].mean(),
         lambda ranking, wrong, k: wrong[ranking[:k]].sum() / wrong.sum(),
         "that is recall",
     ),
-    "14.2": (lambda e: math.ceil((0.98 / e) ** 2), lambda e: math.ceil((0.5 / e) ** 2), "95 % takes 1.96"),
-    "14.3": (
+    "17.2": (lambda e: math.ceil((0.98 / e) ** 2), lambda e: math.ceil((0.5 / e) ** 2), "95 % takes 1.96"),
+    "17.3": (
         lambda images, epochs, folds, gflop, tflops: (
             images * (folds - 1) * epochs * gflop / 1000 / tflops / 3600
         ),
         lambda images, epochs, folds, gflop, tflops: images * folds * epochs * gflop / 1000 / tflops / 3600,
         "folds - 1 parts",
     ),
-    "10.1": (
+    "12.1": (
         lambda p, t: np.where((p >= t).any(1), np.where(p >= t, p, -1).argmax(1), -1),
         lambda p, t: np.where((p >= t).sum(1) == 1, (p >= t).argmax(1), p.argmax(1)),
         "even if it does not qualify itself",
     ),
-    "10.2": (
+    "12.2": (
         lambda f1, rate: (f1 / 2, rate, 0.5),
         lambda f1, rate: (f1, rate, 0.5),
         "must beat half of it",
     ),
-    "10.3": ({"mix", "undo"}, {"mix", "temperature"}, "not a straight line"),
-    "11.1": (lambda K: 2 * K / (2 * K + 1), lambda K: K / (K + 1), "that is the recall"),
-    "11.2": (
+    "12.3": ({"mix", "undo"}, {"mix", "temperature"}, "not a straight line"),
+    "13.1": (lambda K: 2 * K / (2 * K + 1), lambda K: K / (K + 1), "that is the recall"),
+    "13.2": (
         {"AUM", "threshold", "Wasserstein"},
         {"AUM", "threshold", "Wasserstein", "Cohen's d"},
         "so does the standard deviation",
     ),
-    "11.3": (
+    "13.3": (
         lambda images, K, eta: round(images * eta / (K - 1 + eta)),
         lambda images, K, eta: images * eta / (K - 1),
         "takes its share from the wrong labels",

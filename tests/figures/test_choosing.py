@@ -1,4 +1,4 @@
-"""The figures of chapter 12 draw what they are given; the luck of a maximum agrees with known values."""
+"""The figures of chapter 14 draw what they are given; the luck of a maximum agrees with known values."""
 
 import math
 

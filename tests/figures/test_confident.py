@@ -1,4 +1,4 @@
-"""The figures of chapter 10 draw what they are given, and mark the right places."""
+"""The figures of chapter 12 draw what they are given, and mark the right places."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""The figures of chapters 02 to 04 draw what they are given, and the learner's own loss too."""
+"""The figures of chapters 03 to 07 draw what they are given, and the learner's own loss too."""
 
 import math
 
@@ -11,7 +11,7 @@ from robust_lib.figures import collapse, symmetry, zoo
 from robust_lib.losses import algebra
 from tests.drawn import lines
 
-# --- chapter 02 ---------------------------------------------------------------------------------------
+# --- chapters 03 and 04 --------------------------------------------------------------------------------
 
 
 def test_a_loss_of_ones_own_gets_its_panel(monkeypatch):
@@ -55,7 +55,7 @@ def test_training_traces_have_a_panel_a_quantity():
     assert [ax.get_ylabel() for ax in fig.axes] == ["first", "second"]
 
 
-# --- chapter 03 ---------------------------------------------------------------------------------------
+# --- chapters 05 and 06 --------------------------------------------------------------------------------
 
 
 def test_certainty_marks_where_the_expected_loss_is_smallest():
@@ -79,7 +79,7 @@ def test_decomposition_adds_up():
     np.testing.assert_allclose(np.asarray(whole), np.sum(parts, axis=0), atol=1e-12)
 
 
-# --- chapter 04 ---------------------------------------------------------------------------------------
+# --- chapter 07 ---------------------------------------------------------------------------------------
 
 
 def test_outcome_maps_write_letter_and_accuracy():

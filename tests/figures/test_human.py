@@ -1,4 +1,4 @@
-"""Figures of chapter 13: what is drawn is what was given."""
+"""Figures of chapter 15: what is drawn is what was given."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The figures of chapter 11 draw what they are given."""
+"""The figures of chapter 13 draw what they are given."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The figures of chapter 14 draw what they are given."""
+"""The figures of chapter 17 draw what they are given."""
 
 import numpy as np
 import torch

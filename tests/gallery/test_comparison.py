@@ -300,7 +300,7 @@ def test_with_nothing_there_nothing_is_claimed(tmp_path):
 
 
 def test_figures_count_by_their_names(tmp_path):
-    chapters = ("06-hs-fig3-gradients", "11-hs-fig11-delays", "01-hs-fig2", "10-hs-table1-quick")
+    chapters = ("02-hs-fig3-gradients", "14-hs-fig11-delays", "01-hs-fig2", "12-hs-table1-quick")
     for stem in (*chapters, "01-cv-fig2-x"):
         sidecar(tmp_path / "figures", stem)
     found = {name: word(name, tmp_path) for name in ARTEFACTS}
@@ -311,7 +311,7 @@ def test_figures_count_by_their_names(tmp_path):
     assert found["CV Fig. 2"] == "reduced"  # its margins are not a network's
     three = state(ARTEFACTS["HS Fig. 3"], tmp_path / "figures", tmp_path / "results")
     expected = "Chapter's figure: quick profile, seed 0."
-    assert three == State("reduced", expected, ("06-hs-fig3-gradients.png",))
+    assert three == State("reduced", expected, ("02-hs-fig3-gradients.png",))
 
 
 def test_states_grow_with_the_records(tmp_path):

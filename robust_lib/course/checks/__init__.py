@@ -7,13 +7,15 @@ The graders of chapter 01 are in chapter01.py, and so on.
 
 from robust_lib.course.checks import (
     chapter01,
-    chapter02,
     chapter03,
     chapter04,
-    chapter10,
-    chapter11,
+    chapter05,
+    chapter06,
+    chapter07,
     chapter12,
     chapter13,
     chapter14,
+    chapter15,
+    chapter17,
 )
 from robust_lib.course.checks.grading import GRADERS, called, check, equal, grader

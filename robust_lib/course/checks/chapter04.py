@@ -1,47 +1,31 @@
-"""Graders of chapter 04: backing off too far."""
+"""Graders of chapter 04: losses that see all classes."""
 
-import math
+import torch
 
 from robust_lib.course.checks.grading import called, equal, grader
 
+_ROWS = ([0.7, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4], [0.02, 0.98])
+
 
 @grader("04.1")
-def _useful_gammas(answer):
-    interval = called(answer, 0.3, 0.01)
-    low, high = 1 / math.log(100), 1 / math.log(1 / 0.3)
-    if equal(interval, (high, low)):
-        return "both numbers are right; give the smaller one first"
-    if equal(interval, (0.01, 0.3)):
-        return "those are probabilities; asked are the γ whose edge e^(-1/γ) lies there"
-    cases = ((0.3, 0.01), (0.9, 0.5), (0.05, 0.001))
-    right = all(equal(called(answer, a, b), (-1 / math.log(b), -1 / math.log(a))) for a, b in cases)
-    return "" if right else "the edge e^(-1/γ) must lie between the two probabilities; solve for γ at each"
+def _nnce_as_equation_2(answer):
+    for row in _ROWS:
+        p = torch.tensor(row, dtype=torch.float64)
+        gamma, epsilon = called(answer, p, 16.0)
+        total, ce = -p.log().sum(), -p[0].log()
+        if equal(gamma, 1 / total) and equal(epsilon, len(p) * ce / total):
+            return "those are NCE's; here n_k = A + log p_k takes the place of -log p_k"
+        n = 16.0 + p.log()
+        if not equal(gamma, 1 / n.sum()):
+            return "apply the quotient rule to n_y / N with N = Σ n_k; γ is what stands before ∇CE_y"
+        if not equal(epsilon, len(p) * n[0] / n.sum()):
+            return "γ is right; for ε write ∇N = Σ ∇log p_k as K ∇R and compare what stands before ∇R with γ"
+    return ""
 
 
 @grader("04.2")
-def _smallest_bias(answer):
-    def needed(gamma, classes):
-        edge = -1 / gamma - math.log(-math.expm1(-1 / gamma))  # as a margin
-        return edge + math.log(classes - 1)
-
-    if equal(called(answer, 0.5, 10), math.log(10) - 2):
-        return "close: p_y = e^(-1/γ) is at Δ = -1/γ - ln(1 - e^(-1/γ)), and a fresh network at -ln(K - 1)"
-    if equal(called(answer, 0.2, 10), needed(0.2, 10)):
-        return "below γ = 1/ln K that is negative, and no bias is needed: the smallest is 0"
-    cases = ((0.5, 10), (0.7, 100), (0.2, 10), (0.3, 1000), (2.0, 3))
-    right = all(equal(called(answer, g, K), max(0.0, needed(g, K))) for g, K in cases)
-    return "" if right else "after the bias, the margin -ln(K - 1) + ε must be at least that of the edge"
-
-
-@grader("04.3")
-def _first_step(answer):
-    truth = {"ce": "right", "mae": "right", "blurry": "wrong", "blurry stopped": "right"}
-    truth["piecewise_zero"] = "none"
-    if not isinstance(answer, dict) or set(answer) != set(truth):
-        return f"give a dict with the keys {', '.join(truth)}"
-    if answer["mae"] == "none":
-        return "MAE's weight at p = 1/100 is small, about 0.01, but it is not zero"
-    if answer["blurry stopped"] == "wrong":
-        return "with the factor's gradient stopped the weight is p^γ (1 - p): never negative"
-    wrong = [name for name in truth if answer[name] != truth[name]]
-    return f"look at {wrong[0]} at p = 0.01 again" if wrong else ""
+def _where_eq_3_fails(answer):
+    if equal(called(answer, 2), 0.75) and not equal(called(answer, 10), 0.55):
+        return "right for K = 2; try K = 10, where the figure shows 0.55"
+    right = all(equal(called(answer, K), (K + 1) / (2 * K)) for K in (2, 3, 10, 100, 1000))
+    return "" if right else "put the exact norm for ε <= 1 above 2γ(1 + ε)(1 - p_y) and cancel"

@@ -1,51 +1,60 @@
-"""Graders of chapter 12: choosing γ, c and the delay."""
+"""Graders of chapter 12: confident learning."""
 
-import math
+import numpy as np
 
 from robust_lib.course.checks.grading import called, equal, grader
 
 
 @grader("12.1")
-def _f1_from_planted_flips(answer):
-    r, q, eta = 0.8, 0.25, 0.2
-    precision = r * eta / q
-    if equal(called(answer, r, q, eta), precision):
-        return "that is the precision; F1 is its harmonic mean with the recall"
-    if equal(called(answer, r, q, eta), r * r / q):
-        return "that ranks settings without knowing η; with η you can have F1 itself"
-    if equal(called(answer, r, q, eta), (precision + r) / 2):
-        return "the harmonic mean, not the arithmetic one"
-    cases = ((0.8, 0.25, 0.2), (0.5, 0.1, 0.1), (1.0, 0.4, 0.3))
-    right = all(equal(called(answer, *case), 2 * case[0] * case[2] / (case[1] + case[2])) for case in cases)
-    return "" if right else "of N samples ηN are wrong and qN flagged; rηN are both"
+def _counts_for(answer):
+    p = np.array([[0.5, 0.3, 0.2], [0.2, 0.35, 0.45], [0.4, 0.45, 0.15], [0.34, 0.33, 0.33], [0.1, 0.5, 0.4]])
+    cases = {
+        (0.15, 0.3, 0.6): [0, 1, 1, 0, 1],
+        (0.4, 0.3, 0.6): [0, 1, 1, 1, 1],
+        (0.45, 0.9, 0.9): [0, -1, -1, -1, -1],
+    }
+    for limits, expected in cases.items():
+        above, result = p >= limits, called(answer, p.copy(), np.array(limits))
+        if equal(result, expected):
+            continue
+        if equal(result, np.where(above.sum(1) == 1, above.argmax(1), p.argmax(1))):
+            return "cleanlab's rule: the most probable class of all, even if it does not qualify itself"
+        if equal(result, np.where(above.any(1), p.argmax(1), -1)) or equal(result, p.argmax(1)):
+            return "an image may count for a class that is not its most probable one"
+        if equal(result, np.where(above, p, -1).argmax(1)):
+            return "an image without any qualifying class counts for none: -1"
+        return "set the probabilities below their class's threshold to -1, take the arg max, mend the rest"
+    return ""
 
 
 @grader("12.2")
-def _luck_of_two(answer):
-    luck = called(answer, 0.006, 20)
-    if equal(luck, 0.006 / math.sqrt(math.pi)):
-        return "right for one seed; the mean over n seeds has a spread of σ/√n"
-    if equal(luck, 0.006 / math.sqrt(20)):
-        return "that is the spread of one mean; the larger of two lies 1/√π of it above the truth"
-    if equal(luck, 2 * 0.006 / math.sqrt(20 * math.pi)):
-        return "that is how far the larger lies above the smaller; asked is how far above the true value"
-    cases = ((0.006, 20), (1.0, 1), (0.1, 3))
-    right = all(equal(called(answer, s, n), s / math.sqrt(math.pi * n)) for s, n in cases)
+def _worth_flagging(answer):
+    shares = called(answer, 0.8, 0.1)
+    if equal(shares, (0.8, 0.1, 0.5)):
+        return "F1 = 2 TP/(F + W): the new flags must beat half of it, for their number adds to F only"
+    if equal(shares, (0.4, 0.5, 0.5)):
+        return "balanced accuracy weighs a wrong label by 1/W and a right one by 1/R; their ratio is in rate"
+    cases = ((0.8, 0.1), (0.5, 0.4), (0.95, 0.02))
+    right = all(equal(called(answer, f1, rate), (f1 / 2, rate, 0.5)) for f1, rate in cases)
     return (
         ""
         if right
-        else "each mean has the spread σ/√n; the larger of two standard normals is 1/√π on average"
+        else "add n flags, a share π of them wrong labels, and ask when each score's change is positive"
     )
 
 
 @grader("12.3")
-def _needs_no_truth(answer):
-    honest = {"given accuracy", "flagged share", "estimated rate", "planted recall"}
-    oracle = {"f1", "precision", "true accuracy"}
-    if not isinstance(answer, set) or not answer <= honest | oracle:
-        return f"give a set of some of: {', '.join(sorted(honest | oracle))}"
-    if answer == honest - {"planted recall"}:
-        return "you know which labels you flipped yourself"
-    if answer & oracle:
-        return f"to compute {min(answer & oracle)} you must know which labels are wrong"
-    return "" if answer == honest else f"{min(honest - answer)} can be computed from labels and flags alone"
+def _harmless_rules(answer):
+    rules = {"mix", "temperature", "undo", "one-hot", "prior"}
+    if not isinstance(answer, set) or not answer <= rules:
+        return f"give a set of some of: {', '.join(sorted(rules))}"
+    if "prior" in answer:
+        return (
+            "dividing by the row's sum scales every row by another number, and the threshold by none of them"
+        )
+    if answer & {"temperature", "one-hot"}:
+        return (
+            f"{min(answer & {'temperature', 'one-hot'})} is not a straight line: a mean does not move with it"
+        )
+    missing = {"mix", "undo"} - answer
+    return f"write {min(missing)} as a p_j + b with the same a > 0 and b for all" if missing else ""

@@ -1,41 +1,37 @@
-"""Graders of chapter 13: human noise and verdicts."""
-
-import math
+"""Graders of chapter 13: the area under the margin."""
 
 from robust_lib.course.checks.grading import called, equal, grader
 
 
 @grader("13.1")
-def _worst_and_majority(answer):
-    worst, majority = called(answer, 0.2)
-    if equal(majority, 3 * 0.2**2 * 0.8):
-        return "that is exactly two wrong; all three wrong is a majority too"
-    if equal([worst, majority], [0.2**3, 3 * 0.2**2 * 0.8 + 0.2**3]):
-        return "the first is that all three err; asked is that at least one does"
-    cases = {e: (1 - (1 - e) ** 3, 3 * e**2 * (1 - e) + e**3) for e in (0.0, 0.1, 0.2, 0.5, 1.0)}
-    right = all(equal(called(answer, e), values) for e, values in cases.items())
-    return "" if right else "at least one is wrong unless all three are right; sum two and three wrong"
+def _f1_of_one_run(answer):
+    if equal(called(answer, 10), 10 / 11):
+        return "that is the recall; F1 is the harmonic mean of it and the precision, which is 1"
+    right = all(equal(called(answer, K), 2 * K / (2 * K + 1)) for K in (2, 10, 100))
+    return "" if right else "a share of 1/(K+1) of the flips are threshold samples: that is the recall lost"
 
 
 @grader("13.2")
-def _precision_bounds(answer):
-    if equal(called(answer, 20, 30, 50), [0.4, 0.4]):
-        return "that leaves out the images without a verdict; they are on the list and may be either"
-    if equal(called(answer, 20, 30, 50), [0.7, 0.2]):
-        return "both numbers are right; give the lower one first"
-    for wrong, upheld, unjudged in ((20, 30, 50), (5, 0, 0), (0, 7, 3), (1, 1, 98)):
-        n = wrong + upheld + unjudged
-        if not equal(called(answer, wrong, upheld, unjudged), [wrong / n, (wrong + unjudged) / n]):
-            return "at worst every image without a verdict is right, at best every one is wrong"
-    return ""
+def _what_doubling_changes(answer):
+    names = {"AUM", "threshold", "flags", "Cohen's d", "Wasserstein", "AUROC"}
+    if not isinstance(answer, set) or not answer <= names:
+        return f"give a set of some of: {', '.join(sorted(names))}"
+    if "flags" in answer or "AUROC" in answer:
+        return "every AUM doubles and so does the threshold: no comparison comes out differently"
+    if "Cohen's d" in answer:
+        return "the difference of the means doubles, but so does the standard deviation it is divided by"
+    missing = {"AUM", "threshold", "Wasserstein"} - answer
+    return f"{min(missing)} is in logits" if missing else ""
 
 
 @grader("13.3")
-def _called_wrong(answer):
-    def below_three(s):
-        return sum(math.comb(5, k) * s**k * (1 - s) ** (5 - k) for k in range(3))
-
-    if equal(called(answer, 0.7), [0.3**5, 1 - below_three(0.7)]):
-        return "the second is the probability of being upheld"
-    right = all(equal(called(answer, s), [(1 - s) ** 5, below_three(s)]) for s in (0.0, 0.3, 0.5, 0.7, 1.0))
-    return "" if right else "the number of judges who see the label is binomial: sum its first terms"
+def _as_rare_as_a_flip(answer):
+    cases = ((5000, 10, 0.1), (5000, 10, 0.4), (50_000, 100, 0.3), (1000, 3, 0.5))
+    given = [float(called(answer, *case)) for case in cases]
+    if all(abs(value - N * eta / (K - 1)) < 0.6 for value, (N, K, eta) in zip(given, cases, strict=True)):
+        return "close at small η; but the extra class also takes its share from the wrong labels"
+    if all(abs(value - N / (K + 1)) <= 1 for value, (N, K, _) in zip(given, cases, strict=True)):
+        return "that makes it as large as the other classes; asked is: as rare as one wrong label"
+    exact = [N * eta / (K - 1 + eta) for N, K, eta in cases]
+    right = all(abs(value - wanted) < 1 for value, wanted in zip(given, exact, strict=True))
+    return "" if right else "with a share s in the extra class, solve s = (1 - s) η/(K - 1)"

@@ -1,0 +1,31 @@
+"""Graders of chapter 06: inside symmetric losses."""
+
+import torch
+
+from robust_lib.course.checks.grading import called, equal, grader
+
+_TABLE = torch.tensor([[0.5, 1.5, 4.0], [2.0, 2.0, 3.5]], dtype=torch.float64)
+
+
+@grader("06.1")
+def _symmetric_part(answer):
+    part, mean = called(answer, _TABLE), _TABLE.mean(1, keepdim=True)
+    if equal(part, mean.expand_as(_TABLE)) or equal(part, mean) or equal(part, mean.squeeze(1)):
+        return "that is the part that ignores the label; the symmetric part is what remains of the loss"
+    if equal(part, _TABLE / _TABLE.sum(1, keepdim=True)):
+        return "that normalises: its sum is 1 for every sample, but L minus it still depends on the label"
+    if equal(part, _TABLE - _TABLE.mean(0)):
+        return "the mean runs over the labels of one sample: dim=1, with keepdim=True"
+    return "" if equal(part, _TABLE - mean) else "subtract from each row its own mean over the labels"
+
+
+@grader("06.2")
+def _undo_the_noise(answer):
+    factor = called(answer, 0.6, 10)
+    if equal(factor, 1 - 0.6 * 10 / 9):
+        return "that is a, what the noise does; asked is the factor that undoes it"
+    if equal(factor, 1 / (1 - 0.6)):
+        return "uniform noise also takes something from each wrong label: a is 1 - ηK/(K-1), not 1 - η"
+    cases = ((0.0, 3), (0.3, 2), (0.6, 10), (0.9, 100))
+    right = all(equal(called(answer, eta, K), 1 / (1 - eta * K / (K - 1))) for eta, K in cases)
+    return "" if right else "noisy risk is a R_S + R_I with a = 1 - ηK/(K-1); what makes it R_S + R_I again?"

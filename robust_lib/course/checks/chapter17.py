@@ -1,0 +1,58 @@
+"""Graders of chapter 17: your own data."""
+
+import math
+
+import numpy as np
+
+from robust_lib.course.checks.grading import called, equal, grader
+
+_RANKING = np.array([3, 4, 5, 0, 1, 6, 2])
+_WRONG = np.array([False, False, True, True, True, True, False])
+
+
+@grader("17.1")
+def _precision_at(answer):
+    first = called(answer, _RANKING, _WRONG, 4)
+    if equal(first, 3):
+        return "that is how many are wrong; divide by k"
+    if equal(first, _WRONG[:4].mean()):
+        return "those are the first k samples; take the first k of the ranking: wrong[ranking[:k]]"
+    if equal(first, _WRONG[_RANKING[-4:]].mean()):
+        return "the most suspicious come first in the ranking"
+    cases = {1: 1, 3: 1, 4: 3 / 4, 7: 4 / 7}
+    if all(equal(called(answer, _RANKING, _WRONG, k), value * k / 4) for k, value in cases.items()):
+        return "that is recall, the share of all wrong labels that are found; divide by k instead"
+    right = all(equal(called(answer, _RANKING, _WRONG, k), value) for k, value in cases.items())
+    return "" if right else "wrong[ranking[:k]] says which of the first k are wrong; take the mean"
+
+
+@grader("17.2")
+def _images_to_look_at(answer):
+    number = called(answer, 0.1)
+    if equal(number, 25):
+        return "one standard error covers only two cases in three; 95 % takes 1.96 of them"
+    if equal(number, (1.96 / 0.1) ** 2):
+        return "p(1-p) is at most a quarter, at p = 1/2; use that"
+    if equal(number, 0.25 * (1.96 / 0.1) ** 2) or equal(number, 96):
+        return "nearly: you cannot look at a part of an image, so round up"
+    right = all(
+        equal(called(answer, e), math.ceil(0.25 * (1.96 / e) ** 2 - 1e-9)) for e in (0.03, 0.05, 0.1, 0.2)
+    )
+    return "" if right else "solve 1.96 sqrt(p(1-p)/n) = e for n at the p that needs most, and round up"
+
+
+@grader("17.3")
+def _gpu_hours(answer):
+    given, hours = (1_000_000, 15, 5, 24.0, 30.0), 1e6 * 15 * 4 * 24e9 / 30e12 / 3600
+    result = called(answer, *given)
+    if equal(result, hours * 5 / 4):
+        return "each fold trains on folds - 1 parts of the images, not on all of them"
+    if equal(result, hours * 3600):
+        return "those are seconds"
+    if equal(result, hours * 1000) or equal(result, hours / 1000):
+        return "mind the units: one TFLOP is 1,000 GFLOP"
+    if equal(result, hours / 5):
+        return "that is one fold; there are `folds` of them"
+    other = (50_000, 10, 2, 7.0, 12.0)
+    right = equal(result, hours) and equal(called(answer, *other), 5e4 * 10 * 7e9 / 12e12 / 3600)
+    return "" if right else "images × (folds - 1) × epochs × operations each, by operations a second, by 3600"
