@@ -430,7 +430,8 @@ def errata_page() -> str:
         for erratum in ERRATA.values():
             if erratum.kind == kind:
                 verdict = "confirmed" if erratum.check()["confirmed"] else "not confirmed"
-                cells = (erratum.key, erratum.where, erratum.printed, erratum.correct, verdict)
+                place = f'<a id="{erratum.key}"></a>{erratum.key}'  # chapters link to it
+                cells = (place, erratum.where, erratum.printed, erratum.correct, verdict)
                 lines.append(tuple(cell.replace("|", "&#124;") for cell in cells))
         parts += [heading, comparison.markdown(lines)]
     return "\n".join(parts)
