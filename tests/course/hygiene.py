@@ -13,7 +13,10 @@ MAX_BYTES = 1_500_000
 MEDIAN_LINES, P90_LINES = 8, 25
 MIN_ALT = 20
 TAGS = {"parameters", "claims", "nbval-check-output"}  # a misspelt tag would switch its check off
-OPENING = ("What you'll do", "What you'll learn", "What you'll need")
+OPENING = ("Where this stands", "What you'll do", "What you'll learn", "What you'll need")
+CORE_CELLS, CORE_WORDS = 45, 2500
+NO_WORDS = re.compile(r"(?s)\$\$.*?\$\$|^\*\*Figure [^\n]*")
+OPTIONAL = re.compile(r"\(optional, (1 minute|\d+ minutes)\)$")
 BADGE = "https://colab.research.google.com/github/{repository}/blob/main/notebooks/{name}"
 WIDGET_TYPES = ("application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json")
 PRIVATE = {
@@ -85,6 +88,19 @@ def _alt_text(path, notebook):
         yield "an image in the text has no alt text"
 
 
+def _captions(path, notebook):
+    figure = 0
+    for cell, after in zip(notebook.cells, [*notebook.cells[1:], None], strict=True):
+        if not any("image/png" in output.get("data", {}) for output in cell.get("outputs", [])):
+            continue
+        figure += 1
+        caption = f"**Figure {path.name[:2].lstrip('0')}.{figure}.** "
+        if after is None or not after.source.startswith(caption):
+            yield f"the text after a figure must start with its caption, {caption!r}"
+    if "\n## References\n" not in _text(notebook):
+        yield "there is no section '## References'"
+
+
 def _checked_text(path, notebook):
     if not any("nbval-check-output" in cell.metadata.get("tags", []) for cell in notebook.cells):
         yield "no cell is tagged 'nbval-check-output'"
@@ -96,6 +112,38 @@ def _cell_lengths(path, notebook):
     if median > MEDIAN_LINES or p90 > P90_LINES:
         limits = f"at most {MEDIAN_LINES} and {P90_LINES}"
         yield f"code cells: median {median:g} lines, 90th percentile {p90}; allowed are {limits}"
+
+
+def _pace(path, notebook):
+    cells, words = core(notebook)
+    if cells > CORE_CELLS or words > CORE_WORDS:
+        limits = f"at most {CORE_CELLS} and {CORE_WORDS}; mark what can be skipped '(optional, n minutes)'"
+        yield f"core path: {cells} code cells and {words} words; allowed are {limits}"
+    for heading in re.findall(r"(?m)^#+ .*optional.*$", _text(notebook)):
+        if not OPTIONAL.search(heading):
+            yield f"an optional section's heading ends '(optional, n minutes)'; found {heading!r}"
+
+
+def core(notebook) -> tuple[int, int]:
+    """Code cells and words outside the optional sections. Captions, references and formulas on lines of their
+    own are not counted."""
+    cells, words, skipped = 0, 0, 0  # skipped: the level of the optional heading we are below, 0 for none
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cells += bool(cell.source.strip()) and not skipped
+            continue
+        for part in re.split(r"(?m)^(?=#+ )", re.sub(NO_WORDS, "", cell.source)):
+            heading = re.match(r"(#+) (.*)", part)
+            if heading and (not skipped or len(heading[1]) <= skipped):
+                skipped = len(heading[1]) if OPTIONAL.search(heading[2]) or heading[2] == "References" else 0
+            words += 0 if skipped else len(part.split())
+    return cells, words
+
+
+def _links(path, notebook):
+    for page, anchor in re.findall(r"(?:\]\(|href=\")([\w./-]+\.md)#([\w-]+)", _text(notebook)):
+        if f'id="{anchor}"' not in (runner.ROOT / "notebooks" / page).read_text(encoding="utf-8"):
+            yield f"a link to {page}#{anchor}: there is no such place"
 
 
 def _opening(path, notebook):
@@ -110,7 +158,7 @@ def _opening(path, notebook):
 
 def _badge(path, notebook):
     wanted = BADGE.format(repository=runner.REPOSITORY, name=path.name)
-    text = "\n".join(cell.source for cell in notebook.cells)
+    text = _text(notebook)
     found = set(re.findall(r"https://colab\.research\.google\.com/[^\s)\"]*\.ipynb", text))
     if found != {wanted}:
         yield f"Colab badge must be {wanted}; found {sorted(found)}"
@@ -126,6 +174,10 @@ def _install_order(path, notebook):
         )
         if package >= 0 and not 0 <= cleanlab < package:  # pip would say in red that it is missing
             yield "cleanlab must be installed before the package"
+
+
+def _text(notebook) -> str:
+    return "\n".join(cell.source for cell in notebook.cells)
 
 
 def _before_parameters(notebook):
@@ -154,8 +206,11 @@ RULES = (
     _metadata,
     _outputs,
     _alt_text,
+    _captions,
     _checked_text,
     _cell_lengths,
+    _pace,
+    _links,
     _opening,
     _badge,
     _install_order,

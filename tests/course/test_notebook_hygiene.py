@@ -9,7 +9,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from robust_lib.course import runner
 from robust_lib.course.claims import METADATA_KEY
-from tests.course.hygiene import problems
+from tests.course.hygiene import core, problems
 
 STORED = sorted((runner.ROOT / "notebooks").glob("*.ipynb"))
 NAME = "03_good.ipynb"
@@ -31,9 +31,10 @@ def tagged(source, *tags, **cell):
 
 
 def good_notebook():
-    """A small notebook that keeps every rule; cells: 0 opening, 1 parameters, 2 text, 3 figure, 4 claims."""
+    """A small notebook that keeps every rule; cells: 0 opening, 1 parameters, 2 text, 3 figure, 4 caption,
+    5 claims."""
     badge = f"https://colab.research.google.com/github/{runner.REPOSITORY}/blob/main/notebooks/{NAME}"
-    heads = "**What you'll do** a **What you'll learn** b **What you'll need** c"
+    heads = "**Where this stands** s **What you'll do** a **What you'll learn** b **What you'll need** c"
     opening = new_markdown_cell(f"# Draw a thing\n\n[![Open in Colab](badge.svg)]({badge})\n\n{heads}")
     figure = {"image/png": PNG, "text/plain": "Weight curves of three losses over the margin."}
     counts = {METADATA_KEY: {"passed": 2, "total": 2}}
@@ -42,9 +43,12 @@ def good_notebook():
         tagged('PROFILE = "quick"', "parameters", execution_count=1),
         tagged("print(1)", "nbval-check-output", execution_count=2, outputs=[stream("1\n")]),
         tagged("show()", execution_count=3, outputs=[new_output("display_data", figure)]),
+        new_markdown_cell(
+            "**Figure 3.1.** Weight curves.\n\n## References\n\n- A paper. arXiv:1234.56789\n\n## Claims"
+        ),
         tagged("claims.report()", "claims", execution_count=4),
     ]
-    cells[4].outputs = [new_output("display_data", {"text/plain": "claims: 2/2 passed"}, metadata=counts)]
+    cells[5].outputs = [new_output("display_data", {"text/plain": "claims: 2/2 passed"}, metadata=counts)]
     kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
     return new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
 
@@ -88,6 +92,13 @@ def replace_text(old, new):
     def change(notebook):
         assert old in notebook.cells[0].source
         notebook.cells[0].source = notebook.cells[0].source.replace(old, new)
+
+    return change
+
+
+def set_words(count, heading):
+    def change(notebook):
+        notebook.cells.insert(5, new_markdown_cell(f"{heading}\n\n" + "word " * count))
 
     return change
 
@@ -144,10 +155,10 @@ BAD = {
     "no parameters cell": (set_tags(1), "exactly one code cell tagged 'parameters'; cells so tagged: 0"),
     "two parameters cells": (second_parameters_cell, "exactly one code cell tagged 'parameters'.*: 2"),
     "parameter not literal": (set_source(1, 'PROFILE = "quick"\nA = 2 * 3'), "only literals.* A = 2 \\* 3"),
-    "no claims cell": (set_tags(4), "the last code cell, and no other, must be tagged 'claims'"),
+    "no claims cell": (set_tags(5), "the last code cell, and no other, must be tagged 'claims'"),
     "cell after claims": (cell_after_claims, "the last code cell, and no other, must be tagged 'claims'"),
-    "no claims reported": (set_output(4, stream("done\n")), "reported no claims"),
-    "failed claim": (set_output(4, FAILED), "claims passed: 1/2"),
+    "no claims reported": (set_output(5, stream("done\n")), "reported no claims"),
+    "failed claim": (set_output(5, FAILED), "claims passed: 1/2"),
     "errors allowed": (set_tags(3, "raises-exception"), "code cell 3: the tag 'raises-exception'"),
     "papermill metadata": (papermill_metadata, "metadata must be kernelspec and language_info.*papermill"),
     "widget state": (widget_state, "metadata must be kernelspec and language_info.*widgets"),
@@ -164,11 +175,33 @@ BAD = {
         replace_text("# Draw a thing", "# Draw a thing\n![](x.png)"),
         "image in the text has no alt",
     ),
+    "figure without caption": (
+        set_source(4, "See above.\n\n## References\n"),
+        "its caption, '..Figure 3.1... '",
+    ),
+    "caption of another figure": (
+        set_source(4, "**Figure 3.2.** Curves.\n\n## References\n"),
+        "its caption, '..Figure 3.1... '",
+    ),
+    "no references": (set_source(4, "**Figure 3.1.** Curves."), "no section '## References'"),
     "misspelt tag": (set_tags(3, "nbval-check-ouput"), "unknown tags .'nbval-check-ouput'"),
     "no checked text": (set_tags(2), "no cell is tagged 'nbval-check-output'"),
     "long cells": (set_source(3, "\n".join(["x = 1"] * 30)), "90th percentile 30"),
     "large file": (too_large, "file has 16.* bytes; at most 1500000"),
     "no title": (replace_text("# Draw", "Draw"), "first cell must be markdown that starts with the title"),
+    "many words": (set_words(2501, "## More"), r"core path: 4 code cells and 25\d\d words; allowed are"),
+    "optional without minutes": (
+        set_words(1, "## More (optional)"),
+        "heading ends '.optional, n minutes.'; found '## More .opt",
+    ),
+    "link to nowhere": (
+        replace_text("# Draw a thing", "# Draw [a thing](notation_and_glossary.md#no-such)"),
+        "a link to notation_and_glossary.md#no-such: there is no such place",
+    ),
+    "correction to nowhere": (
+        replace_text("# Draw a thing", '# Draw a thing\n<a href="../figures/errata.md#cv-99">cv-99</a>'),
+        "a link to ../figures/errata.md#cv-99: there is no such place",
+    ),
     "opening block": (replace_text("What you'll need", "Needs"), "opening block without .*What you'll need"),
     "badge path": (replace_text(NAME, "04_other.ipynb"), "Colab badge must be .*; found .*04_other"),
     "badge repository": (
@@ -201,19 +234,36 @@ def test_each_rule_catches_its_fault(change, message, tmp_path):
     assert re.search(message, found[0])
 
 
+def test_optional_sections_are_not_counted():
+    words = "one two three"
+    notebook = good_notebook()
+    before = core(notebook)
+    optional = [new_markdown_cell(f"## Deeper (optional, 2 minutes)\n\n{words}\n\n### Below\n\n{words}")]
+    optional += [tagged("print(2)"), tagged("")]
+    after = [new_markdown_cell(f"## On\n\n{words}\n\n$$a = b + c$$"), tagged("print(3)"), tagged(" ")]
+    after += [
+        new_markdown_cell("**Figure 3.2.** Not counted."),
+        new_markdown_cell(f"## References\n\n{words}\n\n## Claims"),
+    ]
+    notebook.cells[5:5] = optional + after
+    assert core(notebook) == (before[0] + 1, before[1] + len(["##", "On", "##", "Claims"]) + 3)
+    small = [new_markdown_cell("## A"), new_markdown_cell("### B (optional, 1 minute)\n\nb"), tagged("b = 1")]
+    assert core(new_notebook(cells=[*small, new_markdown_cell("### C\n\nc"), tagged("c = 1")])) == (1, 5)
+
+
 def test_median_cell_length_is_limited(tmp_path):
     notebook = good_notebook()
     for cell in notebook.cells[2:4]:
         cell.source = "\n".join(["x = 1"] * 9)
-    notebook.cells[4].source = "\n".join(["y = 1"] * 8 + ["claims.report()"])
+    notebook.cells[5].source = "\n".join(["y = 1"] * 8 + ["claims.report()"])
     (message,) = problems(written(notebook, tmp_path))
     assert "median 9 lines" in message
 
 
-def test_unnumbered_name_is_caught(tmp_path):
+def test_name_of_another_form_is_caught(tmp_path):
     notebook = good_notebook()
-    notebook.cells[0].source = notebook.cells[0].source.replace(NAME, "Untitled.ipynb")
-    (message,) = problems(written(notebook, tmp_path, "Untitled.ipynb"))
+    notebook.cells[0].source = notebook.cells[0].source.replace(NAME, "03-Good.ipynb")
+    (message,) = problems(written(notebook, tmp_path, "03-Good.ipynb"))
     assert message.startswith("file name:")
 
 
