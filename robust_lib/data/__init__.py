@@ -19,6 +19,7 @@ from robust_lib.data.images import (
     PAIRS,
     SETS,
     ImageSet,
+    cifar10_look_alikes,
     cifar100_superclasses,
     load,
     to_float,

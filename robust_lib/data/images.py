@@ -71,6 +71,7 @@ CLOTHES = (
     "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR10_ALIKE = {"truck": "automobile", "bird": "airplane", "deer": "horse", "cat": "dog", "dog": "cat"}
 # The 20 super-classes in the order of the data's coarse labels. The fine classes are all names, sorted.
 CIFAR100_GROUPS = {
     "aquatic_mammals": "beaver dolphin otter seal whale",
@@ -163,6 +164,14 @@ def to_float(images: torch.Tensor, name: str) -> torch.Tensor:
     mean = torch.tensor(source.mean, device=images.device).view(-1, 1, 1)
     std = torch.tensor(source.std, device=images.device).view(-1, 1, 1)
     return images.to(torch.float32).div_(255).sub_(mean).div_(std)
+
+
+def cifar10_look_alikes() -> tuple[int, ...]:
+    """For each of CIFAR-10's ten classes the one that it is taken for in asymmetric noise, itself where none.
+
+    Source: Patrini et al. (2017).
+    """
+    return tuple(CIFAR10.index(CIFAR10_ALIKE.get(name, name)) for name in CIFAR10)
 
 
 def cifar100_superclasses() -> tuple[int, ...]:

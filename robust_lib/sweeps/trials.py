@@ -24,8 +24,6 @@ from robust_lib.training import dynamics, models
 NOISES = ("none", "uniform", "pair", "asymmetric", "superclass")
 TRAINING_FREE = ("knn", "prototype")
 DETECTORS = ("cl", "cl_test", "aum", "mean_loss", "none", *TRAINING_FREE)
-# Patrini et al. (2017) on CIFAR-10: classes that look alike.
-ALIKE = {"truck": "automobile", "bird": "airplane", "deer": "horse", "cat": "dog", "dog": "cat"}
 # Pairs of digits with the same left one are a super-class: superclass noise changes the right one.
 SUPERCLASSES = {
     "cifar100": data.cifar100_superclasses,
@@ -347,12 +345,7 @@ def transition_matrix(trial: Trial, classes: int) -> Tensor:
         return noise.superclass(SUPERCLASSES[trial.data](), trial.rate)
     if (kind, trial.data) != ("asymmetric", "cifar10"):
         raise ValueError(f"{kind} noise must go with its own data set, got {trial.data}")
-    names = data.SETS["cifar10"].classes
-    matrix = torch.eye(classes, dtype=torch.float64)
-    for one, other in ALIKE.items():
-        row = names.index(one)
-        matrix[row, row], matrix[row, names.index(other)] = 1 - trial.rate, trial.rate
-    return matrix
+    return noise.class_dependent(data.cifar10_look_alikes(), trial.rate)
 
 
 # --- detectors ----------------------------------------------------------------------------------------

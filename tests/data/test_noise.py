@@ -79,6 +79,70 @@ def test_cifar100_noise_stays_in_its_superclass_and_blocks_of_five_do_not():
     assert ((ours > 0).sum(1) == 2).all()
 
 
+def test_class_dependent_by_hand():
+    matrix = noise.class_dependent([2, 1, 2, 0], 0.25)
+    expected = torch.tensor([[0.75, 0, 0.25, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0.25, 0, 0, 0.75]])
+    assert matrix.equal(expected.double())
+    assert noise.class_dependent([1, 2, 0], 0.3).equal(noise.pair(3, 0.3))
+
+
+def test_cifar10_look_alikes_are_patrinis():
+    names, following = data.CIFAR10, data.cifar10_look_alikes()
+    flips = {(names[i], names[j]) for i, j in enumerate(following) if i != j}
+    both_ways = {("cat", "dog"), ("dog", "cat")}
+    assert flips == both_ways | {("truck", "automobile"), ("bird", "airplane"), ("deer", "horse")}
+    assert noise.class_dependent(following, 0.4).diag().mean().item() == pytest.approx(0.8)
+
+
+# ---- rows of single samples
+
+
+def test_instance_rows_by_plain_loops():
+    rng = np.random.default_rng(3)
+    labels, features = rng.integers(0, 4, 300), 0.3 * rng.standard_normal((300, 5))
+    rows = noise.instance_dependent(labels, features, 4, 0.2, seed=8).numpy()
+    draw = np.random.default_rng([8, *b"instance noise"])
+    q = stats.truncnorm(-2, 8, 0.2, 0.1).ppf(draw.random(300))
+    q *= 0.2 / q.mean()
+    projections = [draw.standard_normal((5, 4)) for _ in range(4)]
+    for n, y in enumerate(labels):
+        others = [j for j in range(4) if j != y]
+        sizes = np.array([np.exp(sum(features[n] * projections[y][:, j])) for j in others])
+        expected = np.insert(q[n] * sizes / sizes.sum(), y, 1 - q[n])
+        np.testing.assert_allclose(rows[n], expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.05, 0.1, 0.4, 0.5, 0.7, 0.95])
+def test_instance_rows_have_the_rate(rate):
+    labels = labels_of(10, 200)
+    features = 400 * torch.randn(2000, 6, generator=torch.Generator().manual_seed(0))  # exp(400) overflows
+    rows = noise.instance_dependent(labels, features, 10, rate, seed=1)
+    own = rows.gather(1, labels[:, None]).squeeze(1)
+    assert (1 - own).mean().item() == pytest.approx(rate, abs=1e-9)
+    assert (rows >= 0).all()
+    torch.testing.assert_close(rows.sum(1), torch.ones(2000).double(), rtol=0, atol=1e-12)
+    if 0.3 < rate < 0.7:  # the cuts at 0 and 1 are far
+        assert own.std().item() == pytest.approx(0.1, rel=0.1)
+
+
+def test_instance_rows_without_features_to_tell_are_uniform_noise():
+    labels = labels_of(5, 40)
+    rows = noise.instance_dependent(labels, np.zeros((200, 3)), 5, 0.3, seed=0)
+    wrong = rows.masked_fill(torch.nn.functional.one_hot(labels, 5).bool(), float("nan"))
+    assert (wrong.nan_to_num(0).amax(1) - wrong.nan_to_num(1).amin(1)).abs().max() < 1e-15
+
+
+def test_instance_rows_neither_read_nor_move_the_global_state_and_the_seed_decides():
+    labels, features = labels_of(3, 20), torch.ones(60, 2)
+    np.random.seed(1)
+    first = noise.instance_dependent(labels, features, 3, 0.4, seed=4)
+    after = np.random.rand()
+    np.random.seed(1)
+    assert np.random.rand() == after
+    assert noise.instance_dependent(labels.numpy(), features.numpy(), 3, 0.4, seed=4).equal(first)
+    assert not noise.instance_dependent(labels, features, 3, 0.4, seed=5).equal(first)
+
+
 # ---- corruption
 
 
@@ -200,6 +264,31 @@ def test_it_neither_reads_nor_moves_the_global_random_states():
     assert noise.corrupt(labels, matrix, seed=0).labels.equal(first)
 
 
+def test_equal_rows_within_a_class_are_a_transition_matrix():
+    matrix = torch.from_numpy(np.random.default_rng(6).dirichlet(np.full(7, 0.3), size=7))
+    matrix[0] = torch.tensor([0, 0.5, 0, 0.4999995, 0, 0, 0])  # a row that ends below one
+    labels = torch.from_numpy(np.random.default_rng(7).integers(0, 7, size=2000))
+    by_matrix = noise.corrupt(labels, matrix, seed=11)
+    each = noise.corrupt_each(labels, matrix[labels], seed=11)
+    assert each.labels.equal(by_matrix.labels)
+    assert (each.rate, each.seed) == (by_matrix.rate, 11)
+    torch.testing.assert_close(each.transition_matrix, matrix, rtol=0, atol=1e-12)
+
+
+def test_corrupt_each_at_the_ends_of_a_row(monkeypatch):
+    class Ends:
+        def random(self, samples):
+            return np.array([0, np.nextafter(1, 0)])
+
+    monkeypatch.setattr(np.random, "default_rng", lambda key: Ends())
+    rows = [[0, 0.5, 0.5, 0], [0.5, 0.4999995, 0, 0]]
+    result = noise.corrupt_each([1, 0], rows, seed=0)
+    assert result.labels.tolist() == [1, 1]
+    assert result.mask.tolist() == [False, True]
+    assert result.transition_matrix[[2, 3]].isnan().all()
+    assert result.transition_matrix[0].tolist() == rows[1]
+
+
 def test_labels_of_any_integer_kind_give_the_same_noise():
     labels, matrix = labels_of(10, 50), noise.uniform(10, 0.4)
     expected = noise.corrupt(labels, matrix, seed=0).labels
@@ -268,6 +357,48 @@ def test_wrong_superclasses():
         noise.superclass([[0, 0], [1, 1]], 0.1)
     with pytest.raises(ValueError, match="rate must be"):
         noise.superclass([0, 0], 1)
+
+
+def test_wrong_followers():
+    with pytest.raises(ValueError, match=r"following must be in 0\.\.2, got 0 to 3"):
+        noise.class_dependent([1, 3, 0], 0.1)
+    with pytest.raises(ValueError, match="following must be integers, got float64"):
+        noise.class_dependent([0.0, 1.0], 0.1)
+    with pytest.raises(ValueError, match="rate must be"):
+        noise.class_dependent([1, 0], 1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"labels": [0, 2]}, r"labels must be in 0\.\.1, got 0 to 2"),
+        ({"features": [[1.0], [2.0], [3.0]]}, r"features must be of shape \(2, D\), .* got \(3, 1\)"),
+        ({"features": [1.0, 2.0]}, r"a row for each label, got \(2,\)"),
+        ({"features": [[1.0], [float("nan")]]}, "features must be finite, got NaN or infinity"),
+        ({"classes": 1}, "classes must be an integer >= 2, got 1"),
+        ({"rate": 1.0}, "rate must be a number in"),
+        ({"seed": -1}, "seed must be an integer >= 0, got -1"),
+    ],
+)
+def test_wrong_instance_noise(changed, message):
+    given = {"labels": [0, 1], "features": [[1.0], [2.0]], "classes": 2, "rate": 0.1, "seed": 0}
+    with pytest.raises(ValueError, match=message):
+        noise.instance_dependent(**given | changed)
+
+
+@pytest.mark.parametrize(
+    ("labels", "rows", "message"),
+    [
+        ([0, 1], [[1, 0]], r"probs must be of shape \(2, K\), a row for each label, got \(1, 2\)"),
+        ([0, 1], [1, 0], r"a row for each label, got \(2,\)"),
+        ([0, 1], [[1, 0], [0.5, 0.4]], "probs rows must sum to 1, got 0.9 in row 1"),
+        ([0, 1], [[1, 0], [1.5, -0.5]], r"probs entries must lie in \[0, 1\], got 1.5 in row 1"),
+        ([0, 2], [[1, 0], [0, 1]], r"labels must be in 0\.\.1, got 0 to 2"),
+    ],
+)
+def test_wrong_rows(labels, rows, message):
+    with pytest.raises(ValueError, match=message):
+        noise.corrupt_each(labels, rows, seed=0)
 
 
 @pytest.mark.parametrize(
