@@ -62,6 +62,31 @@ ANSWERS = {
         },
         "it is not zero",
     ),
+    "08.1": (
+        lambda rate, K: (rate * (K - 1) / K, rate * K / (K - 1)),
+        lambda rate, K: (rate * (K - 1) / K, rate * (K + 1) / K),
+        "turn the first around",
+    ),
+    "08.2": (
+        lambda rate, images, K: int(images * rate / (K - 1)) * (K - 1) / images,
+        lambda rate, images, K: rate,
+        "int() makes it 1",
+    ),
+    "08.3": (
+        {"where Xia", "whether doubt", "where doubt"},
+        {"whether Xia", "where Xia", "whether doubt", "where doubt"},
+        "where does q come from",
+    ),
+    "08.4": (
+        lambda eta, K: (eta * K / (K - 1) / 2, eta / (eta + (K - 1) * (1 - eta))),
+        lambda eta, K: (eta * K / (K - 1) / 2, eta / (K - 1)),
+        "equal ratios",
+    ),
+    "08.5": (
+        lambda t, error: math.ceil(t * (1 - t) / error**2),
+        lambda t, error: t * (1 - t) / error,
+        "the standard deviation as 1/√m",
+    ),
     "15.1": (
         lambda e: (1 - (1 - e) ** 3, 3 * e**2 * (1 - e) + e**3),
         lambda e: (1 - (1 - e) ** 3, 3 * e**2 * (1 - e)),

@@ -12,6 +12,7 @@ from robust_lib.course.checks import (
     chapter05,
     chapter06,
     chapter07,
+    chapter08,
     chapter12,
     chapter13,
     chapter14,
