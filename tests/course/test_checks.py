@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from robust_lib.course import checks
+from robust_lib.losses import weights
 
 # exercise: (a right answer, a wrong one, words of the hint it must get)
 ANSWERS = {
@@ -86,6 +87,29 @@ ANSWERS = {
         lambda t, error: math.ceil(t * (1 - t) / error**2),
         lambda t, error: t * (1 - t) / error,
         "the standard deviation as 1/√m",
+    ),
+    "09.1": (
+        lambda K, sigma: (
+            weights.expected_margin(10, sigma) / weights.expected_margin(K, sigma),
+            weights.expected_margin(10, sigma) - weights.expected_margin(K, sigma),
+        ),
+        lambda K, sigma: (
+            weights.expected_margin(10, sigma) / weights.expected_margin(K, sigma),
+            weights.expected_margin(K, sigma) - weights.expected_margin(10, sigma),
+        ),
+        "a is right; b has the wrong sign",
+    ),
+    "09.2": ("more", "fewer", "a larger step lifts the kept classes too"),
+    "09.3": (lambda K: K * math.log(K), lambda K: math.log(K), "that is -log p_y, the numerator"),
+    "09.4": (
+        lambda norms, rates: sum(n * r for n, r in zip(norms, rates, strict=True)) / sum(rates),
+        lambda norms, rates: sum(norms) / len(norms),
+        "that is the plain mean",
+    ),
+    "09.5": (
+        lambda K, tau: abs(weights.expected_margin(K)) - tau,
+        lambda K, tau: abs(weights.expected_margin(K)) * tau,
+        "C.1.1's misprint",
     ),
     "15.1": (
         lambda e: (1 - (1 - e) ** 3, 3 * e**2 * (1 - e) + e**3),

@@ -13,6 +13,7 @@ from robust_lib.course.checks import (
     chapter06,
     chapter07,
     chapter08,
+    chapter09,
     chapter12,
     chapter13,
     chapter14,
