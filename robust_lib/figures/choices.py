@@ -89,7 +89,7 @@ def by_filter(rows: dict[str, dict[str, dict[str, list[float]]]], filters: list[
             drawn = {name: (places, values) for name, values in lines.items()}
             draw_lines(ax, drawn, marker="o", markersize=4)
             ax.set(title=f"{title}: {who}", ylabel="F1")
-            ax.set_xticks(places, filters, rotation=25)
+            ax.set_xticks(places, filters, rotation=30, ha="right", rotation_mode="anchor")
             ax.grid(axis="y", linewidth=0.4)
         members[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8)
     return fig

@@ -144,6 +144,33 @@ ANSWERS = {
         {"given accuracy", "f1"},
         "you must know which labels are wrong",
     ),
+    "16.1": (
+        lambda table: (table[1, 0] - table[0, 0], table[0, 1] - table[0, 0], table[1, 1] - table[0, 0]),
+        lambda table: (np.ptp(table.mean(1)), np.ptp(table.mean(0))),
+        "averages over the other choice",
+    ),
+    "16.2": (
+        lambda table: [
+            ((np.broadcast_to(table.mean(axis, keepdims=True), table.shape) - table.mean()) ** 2).sum()
+            / ((table - table.mean()) ** 2).sum()
+            for axis in (1, 0)
+        ],
+        lambda table: [
+            ((table.mean(axis) - table.mean()) ** 2).sum() / ((table - table.mean()) ** 2).sum()
+            for axis in (1, 0)
+        ],
+        "a whole row of cells",
+    ),
+    "16.3": (
+        lambda eta, accuracy: 2 * eta / (2 * eta + (1 - eta) * (1 - accuracy)),
+        lambda eta, accuracy: eta / (eta + (1 - eta) * (1 - accuracy)),
+        "that is the precision",
+    ),
+    "16.4": (
+        lambda chosen_on, reported_on: reported_on.max() - reported_on[chosen_on.argmax()],
+        lambda chosen_on, reported_on: chosen_on.max() - reported_on[chosen_on.argmax()],
+        "both scores must be of the second list",
+    ),
     "17.1": (
         lambda ranking, wrong, k: wrong[ranking[:k]].mean(),
         lambda ranking, wrong, k: wrong[ranking[:k]].sum() / wrong.sum(),

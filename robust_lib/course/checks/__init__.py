@@ -18,6 +18,7 @@ from robust_lib.course.checks import (
     chapter13,
     chapter14,
     chapter15,
+    chapter16,
     chapter17,
 )
 from robust_lib.course.checks.grading import GRADERS, called, check, equal, grader
