@@ -18,7 +18,7 @@ def variance_shares(table, score: str, factors: list[str]) -> dict[str, float]:
     is left between rows of one combination. With m_g the mean of the rows that agree in the factors g, and m
     the mean of all, SS(g) = sum over rows (m_g - m)^2 - sum over the proper parts h of g of SS(h), which is
     the analysis of variance of a balanced table (Fisher 1925); a share is SS over sum (score - m)^2.
-    ValueError: a table that is not balanced, scores that are all equal or not finite.
+    ValueError: a table that is not balanced in its finite scores, or whose scores are all equal.
     """
     _check(table, score, factors)
     values = table[score].to_numpy(dtype=float)
@@ -34,7 +34,8 @@ def variance_shares(table, score: str, factors: list[str]) -> dict[str, float]:
 
 
 def _check(table, score: str, factors: list[str]) -> None:
-    counts = table.groupby(factors)[score].count()
+    finite = table[np.isfinite(table[score].to_numpy(dtype=float))]
+    counts = finite.groupby(factors)[score].count()
     cells = int(np.prod([table[factor].nunique() for factor in factors]))
     if len(counts) != cells or counts.nunique() != 1 or len(table) != counts.sum():
         raise ValueError(

@@ -50,9 +50,10 @@ def test_three_factors_add_up_and_a_pure_product_has_no_part_of_its_factors():
 
 def test_a_table_that_is_not_balanced_is_refused():
     message = "equally many rows with a finite f1 in each of the 12 combinations of loss, filter"
-    with_gap = table()
-    with_gap.loc[0, "f1"] = np.nan
-    for frame in (table().drop(index=[0, 1]), table().drop(index=0), with_gap):
+    with_gap, half, infinite = table(), table(), table()
+    with_gap.loc[0, "f1"], infinite.loc[0, "f1"] = np.nan, np.inf
+    half.loc[::2, "f1"] = np.nan  # one of the two rows of each combination
+    for frame in (table().drop(index=[0, 1]), table().drop(index=0), with_gap, half, infinite):
         with pytest.raises(ValueError, match=message):
             choices.variance_shares(frame, "f1", ["loss", "filter"])
     with pytest.raises(ValueError, match="different values of f1, got only 1"):
