@@ -528,7 +528,10 @@ def test_committed_alt_texts_speak_of_squares_only_where_the_paper_has_numbers()
 def test_every_page_says_what_was_picked():
     for name, source in (comparison.SOURCES | comparison.CURVES).items():
         assert len(source.picked) > 20
-        if any(comparison.records_for(name, scale, None) for scale in SCALES):
+        recorded = [row for scale in SCALES for row in comparison.records_for(name, scale, None)]
+        if name == "CV Table 9":  # its page needs several τ of one loss
+            recorded = comparison.of_taus(recorded)
+        if recorded:
             page = (ROOT / f"figures/papers/{ARTEFACTS[name].slug}.md").read_text()
             assert f"**What was picked.** {source.picked}\n" in page, name
     third = (ROOT / "figures/papers/hs-table3.md").read_text()
