@@ -19,7 +19,7 @@ import torch
 from PIL import Image, features
 from torchvision import datasets
 
-from robust_lib.data import DataError, downloads, features, images
+from robust_lib.data import PACK_MD5, DataError, downloads, images
 
 REPOSITORY = Path(__file__).parents[2]
 packed = functools.cache(images.load)  # decoding a pack takes most of the time here
@@ -89,7 +89,7 @@ def test_pairs_are_the_packs_digits_each_once_on_either_side():
 
 def test_the_packs_are_small_and_documented():
     files = sorted(images.MINI.glob("*.npz"))
-    known = images.MINI_MD5 | {f"{name}_features": digest for name, digest in features.PACK_MD5.items()}
+    known = images.MINI_MD5 | {f"{name}_features": digest for name, digest in PACK_MD5.items()}
     assert [file.stem for file in files] == sorted(known)
     assert sum(file.stat().st_size for file in files) <= 36e6
     readme = (images.MINI / "README.md").read_text()
