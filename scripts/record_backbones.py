@@ -22,10 +22,11 @@ import torch
 from robust_lib import data, detection, losses, records, sweeps, training
 from robust_lib.data import noise, people
 from robust_lib.detection import confident, metrics
+from robust_lib.sweeps.trials import OTHER_FILTERS, PLANT_SEED
 from robust_lib.training import models
 
 NETWORKS = ("resnet18", "resnet50d", "efficientnet_b1", "twins_pcpvt_base", "swin_base_patch4_window7_224")
-FILTERS = ("both", "prune_by_class", "prune_by_noise_rate", "disagreement", "number")
+FILTERS = ("both", *OTHER_FILTERS)
 WHO = ("aggregate", "worst")
 ANL = {"alpha": 5, "beta": 5}
 L1 = 5e-5  # of the weights, with ANL: as HS
@@ -37,16 +38,15 @@ LOSSES = [
     *(losses.blurry(gamma=gamma, stop_gradient=True) for gamma in (0.5, 0.9)),
     *(losses.piecewise_zero(c=c).delayed(1) for c in (0.04, 0.15)),
 ]
-PLANTED, PLANT_SEED = 0.1, 1_000_000  # the seed of a trial's planted flips begins there too
-PLANTED_SEEDS = 2
+PLANTED, PLANTED_SEEDS = 0.1, 2
 
 
 def scores(given, true, probs) -> dict:
     """The columns of a trial's record that its filters give; "both" has the plain name."""
-    wrong, joint = given != true, confident.confident_joint(given, probs)
+    wrong = given != true
     row = {"realised_rate": float(wrong.mean()), "heldout_accuracy": float((probs.argmax(1) == true).mean())}
     row["given_accuracy"] = float((probs.argmax(1) == given).mean())
-    row["estimated_rate"] = 1 - float(joint.trace() / joint.sum())
+    row["estimated_rate"] = confident.estimated_rate(given, probs)
     for method in FILTERS:
         found = metrics.detection_scores(wrong, confident.flag(given, probs, method))
         row[_column("f1", method)] = found["f1"]
@@ -112,8 +112,7 @@ def _chooser(more, given, true, probs) -> dict:
     """r, q and f1 of each filter, f1 being that of the samples without a plant."""
     plants, wrong = more.mask.numpy(), (given != true).numpy()
     row = {"given_accuracy": float((probs.argmax(1) == more.labels).double().mean())}
-    joint = confident.confident_joint(more.labels, probs)
-    row |= {"estimated_rate": 1 - float(joint.trace() / joint.sum())}
+    row["estimated_rate"] = confident.estimated_rate(more.labels, probs)
     for method in FILTERS:
         flagged = confident.flag(more.labels, probs, method)
         row[_column("planted_recall", method)] = float(flagged[plants].mean())

@@ -6,6 +6,7 @@ import matplotlib
 import pytest
 
 matplotlib.use("Agg")
+SMALL = "test_resnet"  # timm's network for tests, 0.5 M parameters; 32 pixels are enough for it
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +23,16 @@ CUDA = pytest.mark.skipif("not __import__('torch').cuda.is_available()", reason=
 def device(request):
     """Every device that this machine has."""
     return request.param
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    """A file with SMALL's weights, drawn at random."""
+    import timm
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_file(timm.create_model(SMALL).state_dict(), file)
+    return file

@@ -71,6 +71,13 @@ def confident_joint(labels, probs, calibrate: bool = True) -> np.ndarray:
     return compute_confident_joint(labels, probs, calibrate=calibrate)
 
 
+def estimated_rate(labels, probs) -> float:
+    """The share of wrong labels as the calibrated confident joint estimates it: 1 - its trace over its sum.
+    Errors as `flag`."""
+    joint = confident_joint(labels, probs)
+    return 1 - float(joint.trace() / joint.sum())
+
+
 def by_hand(labels, probs, method: str = "both") -> np.ndarray:
     """What `flag` returns for one of METHODS, in plain numpy and by cleanlab's rules.
 

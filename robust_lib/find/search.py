@@ -102,8 +102,6 @@ class Job:
 
     def build(self, seed: int, more: int = 0) -> nn.Module:
         """A network with fresh weights and an output for every class, and `more`."""
-        if self.network in models.HEADS:
-            return models.HEADS[self.network](self.inputs.shape[1], self.classes + more, seed)
         return models.build(self.network, self.inputs, self.classes + more, seed)
 
     def seconds_per_sample(self) -> float:

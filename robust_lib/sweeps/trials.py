@@ -403,8 +403,7 @@ def _cl_scores(labels: Tensor, true: Tensor, probs: Tensor) -> dict:
 def _without_truth(labels: Tensor, probs: Tensor) -> dict:
     """What anybody can compute: accuracy against the given labels, and the share of wrong ones among them as
     the confident joint estimates it."""
-    joint = confident.confident_joint(labels, probs)
-    estimated = 1 - float(joint.trace() / joint.sum())
+    estimated = confident.estimated_rate(labels, probs)
     return {"given_accuracy": _share(probs.argmax(1) == labels), "estimated_rate": estimated}
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from robust_lib.losses import Loss
 from robust_lib.training import loop
@@ -55,17 +54,14 @@ def fit_together(
     ranked = sorted(range(len(heads)), key=lambda k: not _plain(losses[k], recipes[0].epochs))
     team = [_Member(Fit(heads[k].to(device)), losses[k], recipes[k].l1, recorders[k]) for k in ranked]
     every = [recorder for member in team for recorder in member.recorders]
-    for recorder in every:
-        recorder.start(recipes[0].epochs, len(labels), device)
     here = features.to(device), labels.to(device)
     test = test and tuple(part.to(device) for part in test)
-    hidden, title = None if progress is None else not progress, f"{len(heads)} linear heads"
-    epochs = tqdm(range(1, recipes[0].epochs + 1), desc=title, unit="epoch", disable=hidden)
-    with loop.seeded(seed, device):
-        order = loop.orders(len(labels), seed)
-        loop.without_denormals(lambda stop: _train(team, *here, recipes[0], test, order, epochs, stop))
-    for recorder in every:
-        recorder.finish()
+
+    def train(*turns) -> None:
+        _train(team, *here, recipes[0], test, *turns)
+
+    title = f"{len(heads)} linear heads"
+    loop.conduct(train, every, recipes[0].epochs, len(labels), title, seed, device, progress)
     runs = {k: member.run for k, member in zip(ranked, team, strict=True)}
     return [runs[k] for k in range(len(heads))]
 

@@ -152,18 +152,37 @@ def fit(
     run = Fit(model.to(device))
     if recipe.precision == "bf16":
         run.model = model.to(memory_format=torch.channels_last)
-    for recorder in recorders:
-        recorder.start(recipe.epochs, len(labels), device)
     here = images.to(device), labels.to(device)
     test = test and tuple(part.to(device) for part in test)
+
+    def train(*turns) -> None:
+        _train(run, *here, loss, recipe, recorders, test, *turns)
+
+    conduct(train, recorders, recipe.epochs, len(labels), str(loss), seed, device, progress)
+    return run
+
+
+def conduct(
+    train: Callable[[Iterator[Tensor], tqdm, threading.Event], None],
+    recorders: Sequence[Recorder],
+    epochs: int,
+    samples: int,
+    title: str,
+    seed: int,
+    device: torch.device,
+    progress: bool | None,
+) -> None:
+    """Runs train(order, epochs, stop) under the seed and without denormals, between the recorders' start and
+    finish: the orders of the samples, the epochs from 1 behind a bar with this title, and the stop to look
+    at."""
+    for recorder in recorders:
+        recorder.start(epochs, samples, device)
     hidden = None if progress is None else not progress
-    epochs = tqdm(range(1, recipe.epochs + 1), desc=str(loss), unit="epoch", disable=hidden)
+    bar = tqdm(range(1, epochs + 1), desc=title, unit="epoch", disable=hidden)
     with seeded(seed, device):
-        order = orders(len(labels), seed)
-        without_denormals(lambda stop: _train(run, *here, loss, recipe, recorders, test, order, epochs, stop))
+        without_denormals(lambda stop: train(orders(samples, seed), bar, stop))
     for recorder in recorders:
         recorder.finish()
-    return run
 
 
 def _train(run, images, labels, loss, recipe, recorders, test, order, epochs, stop) -> None:

@@ -20,22 +20,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from robust_lib.data import downloads, features, images
-
-SMALL = "test_resnet"  # timm's network for tests, 0.5 M parameters; 32 pixels are enough for it
+from tests.conftest import SMALL
 
 
 @pytest.fixture(scope="module")
 def pictures():
     return images.load("cifar10", "train").images[:10]
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    """A file with SMALL's weights, drawn at random."""
-    torch.manual_seed(0)
-    file = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_file(timm.create_model(SMALL).state_dict(), file)
-    return file
 
 
 @pytest.fixture

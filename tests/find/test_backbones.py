@@ -5,17 +5,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import timm
 import torch
 from click.testing import CliRunner
 from PIL import Image
-from safetensors.torch import save_file
 
 from robust_lib import __main__, data
 from robust_lib.find import backbones, neighbours, pages, reading, search
+from tests.conftest import SMALL
 from tests.find.test_reading import save
-
-SMALL = "test_resnet"  # timm's network for tests; 32 pixels are enough for it
 
 
 @pytest.fixture(autouse=True)
@@ -23,15 +20,6 @@ def quick(monkeypatch):
     """Small pictures, no figure: it is slow to draw."""
     monkeypatch.setattr(backbones, "SIZE", 32)
     monkeypatch.setattr(pages, "_matrix_figure", lambda *_: {})
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    """A file with SMALL's weights, drawn at random."""
-    torch.manual_seed(0)
-    file = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_file(timm.create_model(SMALL).state_dict(), file)
-    return file
 
 
 def pets(root, count=20):
