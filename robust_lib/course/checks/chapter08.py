@@ -2,7 +2,7 @@
 
 import math
 
-from robust_lib.course.checks.grading import called, equal, grader
+from robust_lib.course.checks.grading import called, equal, grader, some_of
 
 
 @grader("08.1")
@@ -38,8 +38,8 @@ def _cut_off(answer):
 @grader("08.3")
 def _depends_on_the_image(answer):
     choices = {f"{what} {kind}" for what in ("whether", "where") for kind in ("human matrix", "Xia", "doubt")}
-    if not isinstance(answer, set) or not answer <= choices:
-        return f"give a set of some of: {', '.join(sorted(choices))}"
+    if hint := some_of(answer, choices):
+        return hint
     if answer & {"whether human matrix", "where human matrix"}:
         return "labels drawn from a matrix look at the class and at nothing else, whoever the matrix is from"
     if "whether Xia" in answer:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from robust_lib.course.checks.grading import called, equal, grader
+from robust_lib.course.checks.grading import called, equal, grader, some_of
 
 
 @grader("12.1")
@@ -46,8 +46,8 @@ def _worth_flagging(answer):
 @grader("12.3")
 def _harmless_rules(answer):
     rules = {"mix", "temperature", "undo", "one-hot", "prior"}
-    if not isinstance(answer, set) or not answer <= rules:
-        return f"give a set of some of: {', '.join(sorted(rules))}"
+    if hint := some_of(answer, rules):
+        return hint
     if "prior" in answer:
         return (
             "dividing by the row's sum scales every row by another number, and the threshold by none of them"

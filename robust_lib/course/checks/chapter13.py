@@ -1,6 +1,6 @@
 """Graders of chapter 13: the area under the margin."""
 
-from robust_lib.course.checks.grading import called, equal, grader
+from robust_lib.course.checks.grading import called, equal, grader, some_of
 
 
 @grader("13.1")
@@ -14,8 +14,8 @@ def _f1_of_one_run(answer):
 @grader("13.2")
 def _what_doubling_changes(answer):
     names = {"AUM", "threshold", "flags", "Cohen's d", "Wasserstein", "AUROC"}
-    if not isinstance(answer, set) or not answer <= names:
-        return f"give a set of some of: {', '.join(sorted(names))}"
+    if hint := some_of(answer, names):
+        return hint
     if "flags" in answer or "AUROC" in answer:
         return "every AUM doubles and so does the threshold: no comparison comes out differently"
     if "Cohen's d" in answer:

@@ -2,7 +2,7 @@
 
 import math
 
-from robust_lib.course.checks.grading import called, equal, grader
+from robust_lib.course.checks.grading import called, equal, grader, some_of
 
 
 @grader("14.1")
@@ -42,8 +42,8 @@ def _luck_of_two(answer):
 def _needs_no_truth(answer):
     honest = {"given accuracy", "flagged share", "estimated rate", "planted recall"}
     oracle = {"f1", "precision", "true accuracy"}
-    if not isinstance(answer, set) or not answer <= honest | oracle:
-        return f"give a set of some of: {', '.join(sorted(honest | oracle))}"
+    if hint := some_of(answer, honest | oracle):
+        return hint
     if answer == honest - {"planted recall"}:
         return "you know which labels you flipped yourself"
     if answer & oracle:

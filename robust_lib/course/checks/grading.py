@@ -52,6 +52,13 @@ def called(answer: Callable, *arguments):
     return result
 
 
+def some_of(answer, names: set[str]) -> str:
+    """The hint for an answer that is no set of some of these names, otherwise ""."""
+    if isinstance(answer, set) and answer <= names:
+        return ""
+    return f"give a set of some of: {', '.join(sorted(names))}"
+
+
 def equal(result, expected, tolerance: float = 1e-6) -> bool:
     """Whether two numbers or tensors agree in shape and, up to the tolerance, in value."""
     result, expected = (torch.as_tensor(x, dtype=torch.float64) for x in (result, expected))
