@@ -28,6 +28,7 @@ from torch.nn import functional as F
 from robust_lib import records
 from robust_lib.data import downloads
 from robust_lib.data import images as image_sets
+from robust_lib.data.noise import one_of
 
 BACKBONE = "tf_efficientnet_lite0"
 BACKBONE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -65,9 +66,8 @@ def load_features(name: str, split: str = "train", pixels: int | None = None) ->
     Raises ValueError for an unknown name or split, DataError when the pack is damaged or the images cannot be
     had.
     """
-    for argument, given, allowed in (("name", name, tuple(PACK_MD5)), ("split", split, ("train", "test"))):
-        if given not in allowed:
-            raise ValueError(f"{argument} must be one of {allowed}; got {given!r}")
+    one_of("name", name, PACK_MD5)
+    one_of("split", split, ("train", "test"))
     features, labels, origin = _floats(name, split, pixels) if pixels else _packed(name, split)
     superclasses = torch.tensor(image_sets.cifar100_superclasses())[labels] if name == "cifar100" else None
     title, classes = image_sets.SETS[name].title, image_sets.SETS[name].classes
