@@ -137,16 +137,19 @@ def bench_aum() -> None:
 )
 @click.option("--size", type=click.Choice(["mini", "full"]), default="mini", show_default=True)
 @click.option("--epochs", type=click.IntRange(1), default=1, show_default=True)
-def bench_training(name: str, size: str, epochs: int) -> None:
-    """The HS network on the CPU: fit, in float32 and bfloat16, against a torchvision + DataLoader loop."""
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--device", default="cpu", show_default=True)
+def bench_training(name: str, size: str, epochs: int, seeds: int, device: str) -> None:
+    """The HS network: fit, in float32 and bfloat16, against a torchvision + DataLoader loop."""
     import torch
 
     from robust_lib import data
     from robust_lib.sweeps import bench
 
     pictures = [data.load(name, split, size=size) for split in ("train", "test")]
-    click.echo(f"{name} {size}, hs_mnist, batch 128, {epochs} epochs, {torch.get_num_threads()} CPU threads")
-    click.echo(bench.training_table(*pictures, epochs))
+    where = f"{device}, {torch.get_num_threads()} CPU threads"
+    click.echo(f"{name} {size}, hs_mnist, batch 128, {epochs} epochs, {where}")
+    click.echo(bench.training_table(*pictures, epochs, seeds=seeds, device=device))
 
 
 @bench.command("growth")

@@ -122,7 +122,9 @@ def aum_seconds(samples: int = 50_000, classes: int = 10, batch: int = 128) -> d
     return {"aum package": end - middle, "ours": middle - start, "equal": equal}
 
 
-def plain_training(model: nn.Module, pictures: data.ImageSet, recipe: training.Recipe) -> None:
+def plain_training(
+    model: nn.Module, pictures: data.ImageSet, recipe: training.Recipe, device: torch.device
+) -> None:
     """Training as users write it: PIL images, torchvision transforms, DataLoader, Adam, cross entropy."""
     from PIL import Image
     from torchvision import transforms
@@ -138,12 +140,12 @@ def plain_training(model: nn.Module, pictures: data.ImageSet, recipe: training.R
             array = pictures.images[n].permute(1, 2, 0).squeeze(-1).numpy()
             return prepare(Image.fromarray(array)), int(pictures.labels[n])
 
+    model.to(device).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr)
-    model.train()
     for _ in range(recipe.epochs):
         for images, targets in torch.utils.data.DataLoader(Pictures(), recipe.batch_size, shuffle=True):
             optimizer.zero_grad()
-            F.cross_entropy(model(images), targets).backward()
+            F.cross_entropy(model(images.to(device)), targets.to(device)).backward()
             optimizer.step()
 
 
@@ -156,14 +158,17 @@ def textbook(network: nn.Sequential) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def training_rates(pictures, test, network: str = "hs_mnist", epochs: int = 1, seeds: int = 3) -> dict:
-    """{way: {"rate": images/s, median over seeds, "accuracy": [one per seed]}} of training on the CPU.
+def training_rates(
+    pictures, test, network: str = "hs_mnist", epochs: int = 1, seeds: int = 3, device: str = "cpu"
+) -> dict:
+    """{way: {"rate": images/s, median over seeds, "accuracy": [one per seed]}} of training on the device.
 
     Ways: "plain loop", with the network as in a textbook, "fit", "fit bf16". They take turns in this process,
     on the same threads, batch 128, a fresh network each time; fit's time holds the conversion to float and
-    its bookkeeping.
+    its bookkeeping, the plain loop's the way of every batch to the device.
     """
-    exam = data.to_float(test.images, test.name), test.labels
+    place = training.pick_device(device)
+    exam = data.to_float(test.images, test.name).to(place), test.labels.to(place)
     seconds, accuracy = {way: [] for way in WAYS}, {way: [] for way in WAYS}
     for seed in range(seeds):
         for way in WAYS:
@@ -172,11 +177,12 @@ def training_rates(pictures, test, network: str = "hs_mnist", epochs: int = 1, s
             torch.manual_seed(seed)
             start = time.perf_counter()
             if way == "plain loop":
-                plain_training(model, pictures, training.Recipe(epochs))
+                plain_training(model, pictures, training.Recipe(epochs), place)
             else:
                 images = data.to_float(pictures.images, pictures.name)
                 recipe = training.Recipe(epochs, precision=WAYS[way])
-                training.fit(model, images, pictures.labels, losses.ce(), recipe, seed=seed, device="cpu")
+                training.fit(model, images, pictures.labels, losses.ce(), recipe, seed=seed, device=device)
+            _wait(place)
             seconds[way].append(time.perf_counter() - start)
             accuracy[way].append(training.accuracy(model, *exam))
     seen = len(pictures.labels) * epochs
@@ -194,24 +200,33 @@ def flops_per_image(network: str, images: torch.Tensor, classes: int) -> float:
     return counter.get_total_flops() / len(batch)
 
 
-def gemm_rate(precision: str, size: int = 2048) -> float:
-    """Operations per second of a square matrix product on the CPU, the best of a few."""
+def _wait(device: torch.device) -> None:
+    """Until the device has done what it was given; a CPU always has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def gemm_rate(precision: str, device: torch.device, size: int = 2048) -> float:
+    """Operations per second of a square matrix product on the device, the best of a few."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     timer = Timer("a @ b", globals={"a": a, "b": b}, num_threads=torch.get_num_threads())
     return 2 * size**3 / min(timer.blocked_autorange().times)
 
 
-def training_table(pictures, test, epochs: int, network: str = "hs_mnist") -> str:
+def training_table(
+    pictures, test, epochs: int, network: str = "hs_mnist", seeds: int = 3, device: str = "cpu"
+) -> str:
     """Rates, ratios to the plain loop, share of the matrix-product rate, accuracies: as text."""
-    rates = training_rates(pictures, test, network, epochs)
+    place = training.pick_device(device)
+    rates = training_rates(pictures, test, network, epochs, seeds, device)
     work = flops_per_image(network, pictures.images, len(pictures.classes))
     rows = []
     for way, row in rates.items():
         speed = row["rate"] * work
         rows.append([
             way, f"{row['rate']:.0f}", f"{row['rate'] / rates['plain loop']['rate']:.2f}",
-            f"{speed / 1e9:.1f}", f"{speed / gemm_rate(WAYS[way]):.0%}",
+            f"{speed / 1e9:.1f}", f"{speed / gemm_rate(WAYS[way], place):.0%}",
             " ".join(f"{value:.4f}" for value in row["accuracy"]),
         ])  # fmt: skip
     from tabulate import tabulate

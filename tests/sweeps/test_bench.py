@@ -64,9 +64,10 @@ def test_the_textbooks_network_is_the_same_function():
     assert plain[0].weight.data_ptr() != network[0].weight.data_ptr()
 
 
-def test_training_is_compared_with_the_plain_loop_on_real_images():
+def test_training_is_compared_with_the_plain_loop_on_real_images(device):
     pictures, test = (data.load("mnist", split) for split in ("train", "test"))
-    rates = bench.training_rates(few(pictures, 256), few(test, 256), "small_cnn", epochs=4, seeds=1)
+    some = few(pictures, 256), few(test, 256)
+    rates = bench.training_rates(*some, "small_cnn", epochs=4, seeds=1, device=device)
     assert list(rates) == ["plain loop", "fit", "fit bf16"]
     for row in rates.values():
         assert row["rate"] > 0
@@ -83,7 +84,7 @@ def test_the_training_table_has_a_line_per_way(monkeypatch):
     ways = {"plain loop": (100.0, [0.9]), "fit": (150.0, [0.91]), "fit bf16": (250.0, [0.905])}
     rates = {way: {"rate": rate, "accuracy": accuracy} for way, (rate, accuracy) in ways.items()}
     monkeypatch.setattr(bench, "training_rates", lambda *_: rates)
-    monkeypatch.setattr(bench, "gemm_rate", lambda _: 1e10)
+    monkeypatch.setattr(bench, "gemm_rate", lambda *_: 1e10)
     lines = bench.training_table(data.load("mnist"), None, epochs=1).splitlines()
     assert [line.split()[-4] for line in lines[1:]] == ["1.00", "1.50", "2.50"]
     assert lines[3].endswith("0.9050")
