@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from robust_lib.losses import Loss
 from robust_lib.training import loop
+from robust_lib.training.capture import Captured
 from robust_lib.training.dynamics import Recorder
 from robust_lib.training.loop import Fit, Recipe
 
@@ -107,22 +108,24 @@ def _train(team, features, labels, recipe, test, order, epochs, stop) -> None:
     joined = _joined([member.run.model for member in team])
     optimizer, schedule = recipe.optimize(joined.parameters(), fused=True)
     plain = sum(_plain(member.loss, recipe.epochs) for member in team)
+    captured = Captured(labels.device)
     for epoch in epochs:
         start, lr = time.perf_counter(), optimizer.param_groups[0]["lr"]
         parts = loop.batches(next(order).to(labels.device), recipe.batch_size)
-        sums = _epoch(team, joined, plain, optimizer, features, labels, parts, epoch, stop)
+        sums = _epoch(team, joined, plain, optimizer, features, labels, parts, epoch, captured, stop)
         schedule.step()
         _separate(joined, team)
         _write_rows(team, sums, labels, test, {"epoch": epoch, "lr": lr}, start)
 
 
-def _epoch(team, joined, plain: int, optimizer, features, labels, parts, epoch: int, stop) -> "_Sums":
+def _epoch(
+    team, joined, plain: int, optimizer, features, labels, parts, epoch: int, captured, stop
+) -> "_Sums":
     """One pass over the batches. Nothing waits for the device."""
     losses, sums = [member.loss.at_epoch(epoch) for member in team], _Sums(team, labels.device)
     strengths = _strengths(team, joined)
-    for indices in parts:
-        if stop.is_set():
-            raise KeyboardInterrupt
+
+    def work(indices: Tensor) -> tuple[Tensor, Tensor]:
         targets = labels[indices]
         logits = joined(features[indices]).view(len(indices), len(team), -1)
         values = _values(losses, plain, logits, targets)
@@ -132,9 +135,16 @@ def _epoch(team, joined, plain: int, optimizer, features, labels, parts, epoch: 
             parameter.grad.addcmul_(parameter.detach().sign(), strength)
         optimizer.step()
         sums.add(values.detach(), logits.detach(), targets)
+        return logits.detach(), targets
+
+    captured.begin(work)
+    for indices in parts:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        logits, targets = captured(indices)
         for k, member in enumerate(team):
             for recorder in member.recorders:
-                recorder.batch(epoch, indices, logits[:, k].detach(), targets)
+                recorder.batch(epoch, indices, logits[:, k], targets)
     return sums
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from robust_lib.data.noise import one_of
+from robust_lib.training.capture import Captured, own_stream
 from robust_lib.training.dynamics import Recorder
 
 COLLAPSE_SHARE = 0.99  # a network that gives one class to this share of a mixed training set has collapsed
@@ -68,8 +69,9 @@ class Recipe:
         the parameters, as always on a GPU; for small ones in float32 a CPU gains nothing by it."""
         parameters = list(parameters)
         if self.optimizer == "adam":
-            fused = fused or self.precision == "bf16" or parameters[0].is_cuda
-            optimizer = torch.optim.Adam(parameters, self.lr, weight_decay=self.weight_decay, fused=fused)
+            on_gpu = parameters[0].is_cuda
+            options = {"fused": fused or on_gpu or self.precision == "bf16", "capturable": on_gpu}
+            optimizer = torch.optim.Adam(parameters, self.lr, weight_decay=self.weight_decay, **options)
         else:
             optimizer = torch.optim.SGD(parameters, self.lr, self.momentum, weight_decay=self.weight_decay)
         if self.schedule == "cosine":
@@ -180,8 +182,13 @@ def conduct(
         recorder.start(epochs, samples, device)
     hidden = None if progress is None else not progress
     bar = tqdm(range(1, epochs + 1), desc=title, unit="epoch", disable=hidden)
+
+    def work(stop: threading.Event) -> None:
+        with own_stream(device):
+            train(orders(samples, seed), bar, stop)
+
     with seeded(seed, device):
-        without_denormals(lambda stop: train(orders(samples, seed), bar, stop))
+        without_denormals(work)
     for recorder in recorders:
         recorder.finish()
 
@@ -190,11 +197,12 @@ def _train(run, images, labels, loss, recipe, recorders, test, order, epochs, st
     """The epochs of `fit`, each with its row in run.history; everything is on the device."""
     optimizer, schedule = recipe.optimize(run.model.parameters())
     in_training, in_evaluation = ([r for r in recorders if r.when == when] for when in ("train", "eval"))
+    captured = Captured(labels.device)
     for epoch in epochs:
         start, lr = time.perf_counter(), optimizer.param_groups[0]["lr"]
         parts = batches(next(order).to(labels.device), recipe.batch_size)
         step = Step(run.model, loss.at_epoch(epoch), optimizer, recipe)
-        sums = _epoch(step, images, labels, parts, epoch, in_training, stop)
+        sums = _epoch(step, images, labels, parts, epoch, in_training, captured, stop)
         row = epoch_row(*sums, labels, run.best_accuracy())
         schedule.step()
         _record_evaluation(run.model, images, labels, epoch, in_evaluation)
@@ -333,27 +341,45 @@ def _add_l1(parameters, strength: float) -> None:
             parameter.grad.add_(parameter.detach().sign(), alpha=strength)
 
 
-def _epoch(step, images, labels, parts, epoch, recorders, stop) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _epoch(
+    step, images, labels, parts, epoch, recorders, captured, stop
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """One pass over the batches: the sums that `epoch_row` takes. Nothing waits for the device."""
     step.model.train()
-    total = torch.zeros((), device=images.device)
-    correct = torch.zeros((), device=images.device)
-    predicted = None
+    sums = _Sums(images.device)
+
+    def work(indices: Tensor) -> tuple[Tensor, Tensor]:
+        targets = labels[indices]
+        logits, value = step(images[indices], targets)
+        sums.add(logits, value, targets)
+        return logits, targets
+
+    captured.begin(work)
     for indices in parts:
         if stop.is_set():
             raise KeyboardInterrupt
-        targets = labels[indices]
-        logits, value = step(images[indices], targets)
-        guess = logits.argmax(1)
-        total += value * len(indices)
-        correct += (guess == targets).sum()
-        if predicted is None:
-            predicted = torch.zeros(logits.shape[1], dtype=torch.int64, device=images.device)
-        predicted.index_add_(0, guess, torch.ones_like(guess))
+        logits, targets = captured(indices)
         for recorder in recorders:
             recorder.batch(epoch, indices, logits, targets)
     peaks = torch.stack([p.detach().abs().max() for p in step.model.parameters()])
-    return total, correct, predicted, peaks
+    return sums.total, sums.correct, sums.predicted, peaks
+
+
+class _Sums:
+    """Over an epoch's batches, on the device: losses, hits, and predictions per class (K,)."""
+
+    def __init__(self, device: torch.device):
+        self.total = torch.zeros((), device=device)
+        self.correct = torch.zeros((), device=device)
+        self.predicted = None  # the first batch tells K
+
+    def add(self, logits: Tensor, value: Tensor, targets: Tensor) -> None:
+        guess = logits.argmax(1)
+        self.total += value * len(targets)
+        self.correct += (guess == targets).sum()
+        if self.predicted is None:
+            self.predicted = torch.zeros(logits.shape[1], dtype=torch.int64, device=logits.device)
+        self.predicted.index_add_(0, guess, torch.ones_like(guess))
 
 
 def epoch_row(

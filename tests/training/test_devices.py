@@ -10,7 +10,8 @@ import torch
 
 from robust_lib import data, detection, find, losses
 from robust_lib.detection import aum
-from robust_lib.training import dynamics, heads, loop, models
+from robust_lib.training import capture, dynamics, heads, loop, models
+from robust_lib.training.capture import Captured
 from robust_lib.training.loop import Recipe
 
 META = torch.device("meta")
@@ -46,7 +47,7 @@ def run_epoch(network, loss, recipe, classes=10, channels=1, size=28):
     optimizer, _ = recipe.optimize(model.parameters())
     step = loop.Step(model, loss.at_epoch(1), optimizer, recipe)
     parts = loop.batches(torch.randperm(9, device=META), recipe.batch_size)
-    return loop._epoch(step, images, labels, parts, 1, [recorder, area], threading.Event())
+    return loop._epoch(step, images, labels, parts, 1, [recorder, area], Captured(META), threading.Event())
 
 
 class Area:
@@ -93,7 +94,10 @@ def test_heads_that_are_trained_together_read_nothing_back_within_an_epoch():
     joined = torch.nn.Linear(5, 10 * len(team), device=META)
     parts, labels = torch.arange(9, device=META).split(4), torch.zeros(9, dtype=torch.int64, device=META)
     optimizer = torch.optim.SGD(joined.parameters(), 0.1)
-    sums = heads._epoch(team, joined, plain, optimizer, features, labels, parts, 1, threading.Event())
+    captured = Captured(META)
+    sums = heads._epoch(
+        team, joined, plain, optimizer, features, labels, parts, 1, captured, threading.Event()
+    )
     assert sums.predicted.shape == (len(team), 10)
     assert {sums.loss.device, sums.hits.device, sums.predicted.device} == {META}
 
@@ -130,6 +134,40 @@ def test_fit_and_recorders(digits, device):
     assert runs[0].column("test_accuracy")[-1] > 0.9
     assert all(recorder.delta.device.type == "cpu" for recorder in kinds)
     assert all(torch.isfinite(recorder.delta).all() for recorder in kinds)
+
+
+STEPS = {
+    "dropout and Adam": ("hs_mnist", Recipe(epochs=3, batch_size=32)),
+    "L1": ("small_cnn", Recipe(epochs=3, batch_size=32, l1=1e-5)),
+    "augmented, SGD, a schedule": (
+        "cv_cnn4",
+        Recipe(epochs=3, batch_size=32, augment="crop-flip", optimizer="sgd", lr=0.01, schedule="cosine"),
+    ),
+    "bf16": ("small_cnn", Recipe(epochs=3, batch_size=32, precision="bf16")),
+}
+
+
+@pytest.mark.parametrize(("network", "recipe"), STEPS.values(), ids=STEPS)
+def test_captured_steps_are_the_steps_themselves(digits, device, network, recipe, monkeypatch):
+    images, labels = digits[0][:590], digits[1][:590]  # the last batch is smaller
+    loss = losses.blurry(gamma=0.3).delayed(1)  # the second epoch has another loss
+
+    def histories(loss):
+        recorder, model = dynamics.Recorder("train"), models.build(network, images, 10, 0)
+        run = loop.fit(model, images, labels, loss, recipe, recorders=[recorder], device=device)
+        return run.column("loss"), run.column("train_accuracy"), recorder.delta
+
+    captured = histories(loss)
+    monkeypatch.setattr(capture.Captured, "__call__", lambda self, indices: self.work(indices))
+    for one, other in zip(captured, histories(loss), strict=True):
+        torch.testing.assert_close(torch.as_tensor(one), torch.as_tensor(other), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", losses.names())
+def test_every_loss_can_be_captured(digits, device, name):
+    recipe = Recipe(epochs=2, batch_size=32)
+    run = loop.fit(build(0), *digits, losses.get(name), recipe, device=device)
+    assert len(run.history) == 2
 
 
 def test_cross_validation_takes_images_and_labels_from_any_device(digits, device):
