@@ -102,6 +102,17 @@ RECIPES = {
     "cv-cifar100": Recipe(
         epochs=200, optimizer="sgd", lr=0.1, weight_decay=1e-5, schedule="cosine", augment="crop-flip"
     ),
+    # Ours, for fast_resnet on all of CIFAR-10. With right labels a third of the epochs would do; wrong ones
+    # are learned later, if they are.
+    "fast-cifar10": Recipe(
+        epochs=30,
+        optimizer="sgd",
+        lr=0.1,
+        batch_size=256,
+        weight_decay=5e-4,
+        schedule="cosine",
+        augment="crop-flip",
+    ),
 }
 
 

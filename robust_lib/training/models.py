@@ -199,6 +199,47 @@ def stride_cnn(classes: int = 10, channels: int = 3, size: int = 64) -> nn.Seque
 MODELS["stride_cnn"] = stride_cnn
 
 
+class Residual(nn.Module):
+    """x -> x + part(x); the part keeps the shape."""
+
+    def __init__(self, part: nn.Module):
+        super().__init__()
+        self.part = part
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.part(x)
+
+
+class FastResnet(nn.Sequential):
+    """Its layers one after the other; the logits are divided by 9, or a large learning rate would not do."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) / 9
+
+
+def fast_resnet(classes: int = 10, channels: int = 3, size: int = 32) -> FastResnet:
+    """Seven batch-normalised convolutions, three of them residual; 1,161,306 parameters for RGB, 10 classes.
+
+    Our reading of the design of Jordan's cifar10-airbench (arXiv 2404.00498): a 2x2 convolution with 24
+    outputs, three blocks of two 3x3 convolutions, of which the first halves the image by pooling before it is
+    normalised, GELU, the largest value of each map at the end, logits divided by 9. Ours are the widths 64,
+    128, 256 and the sum around every second convolution; whitening and the paper's other means are left out.
+    The image must have at least 9 pixels a side.
+    """
+    layers: list[nn.Module] = [nn.Conv2d(channels, 24, 2, bias=False), nn.BatchNorm2d(24), nn.GELU()]
+    before = 24
+    for width in (64, 128, 256):
+        first, second = (nn.Conv2d(w, width, 3, padding=1, bias=False) for w in (before, width))
+        layers += [first, nn.MaxPool2d(2), nn.BatchNorm2d(width), nn.GELU()]
+        layers.append(Residual(nn.Sequential(second, nn.BatchNorm2d(width), nn.GELU())))
+        before = width
+    network = FastResnet(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(before, classes))
+    return network.to(memory_format=torch.channels_last)  # a CPU trains a fifth faster
+
+
+MODELS["fast_resnet"] = fast_resnet
+
+
 def mlp(features: int, classes: int, seed: int, hidden: int = 256) -> nn.Sequential:
     """A head on features (N, D) -> logits (N, K): one hidden layer, dropout. Ours. Seeds as in build."""
     with seeded_weights(seed):

@@ -140,3 +140,18 @@ def test_recorded_trials_still_have_their_keys(name):
         for prefix, group in (("loss_", "params"), ("recipe_", "changes")):
             told[group] = {key.removeprefix(prefix): row[key] for key in row if key.startswith(prefix)}
         assert plans.Trial(**told).key == row["key"]
+
+
+@pytest.mark.parametrize(("scale", "people"), [("paper", "human:"), ("small", "human-like:")])
+def test_both_networks_from_scratch_meet_the_same_labels_and_losses(scale, people):
+    listed = SWEEPS["cifar10-scratch"].trials(scale, seeds=1)
+    by_network = {}
+    for trial in listed:
+        by_network.setdefault(trial.network, set()).add((trial.noise, trial.rate, trial.loss))
+        changed = dataclasses.replace(training.RECIPES[trial.recipe], **dict(trial.changes))
+        assert changed.lr == {"fast_resnet": 0.1, "cv_cnn8": 0.01}[trial.network]
+        assert (changed.precision == "bf16") == (scale == "paper")  # a CPU may lack it
+    assert by_network["fast_resnet"] == by_network["cv_cnn8"]
+    cells = {(noise, rate) for noise, rate, _ in by_network["cv_cnn8"]}
+    assert cells == {("none", 0), ("uniform", 0.4), ("asymmetric", 0.4), (people + "cifar10n-worst", 0)}
+    assert len(listed) == 2 * 4 * 3

@@ -1,12 +1,14 @@
 """The papers' networks: layers and parameter counts from other sources, image sizes, ImageNet weights."""
 
 import pickle
+from dataclasses import replace
 from urllib.error import URLError
 
 import pytest
 import torch
 from torch import nn
 
+from robust_lib import data, losses, training
 from robust_lib.data import DataError
 from robust_lib.training import models
 
@@ -54,7 +56,39 @@ def test_resnet_is_torchvisions_but_for_the_stem_and_the_head():
     assert hooks
 
 
-@pytest.mark.parametrize("name", ["cv_cnn4", "cv_cnn8", "resnet34"])
+def test_fast_resnet_has_the_layers_that_its_docstring_counts():
+    network = build("fast_resnet", 3, 32)
+    kernels = [4 * 3 * 24] + [9 * w * v for w, v in ((24, 64), (64, 64), (64, 128), (128, 128))]
+    kernels += [9 * 128 * 256, 9 * 256 * 256]
+    normalised = 2 * sum((24, 64, 64, 128, 128, 256, 256))
+    assert count(network) == sum(kernels) + normalised + linear(256, 10) == 1_161_306
+    sizes = []
+    for layer in network:
+        if isinstance(layer, models.Residual):
+            layer.register_forward_hook(lambda *given: sizes.append(tuple(given[2].shape[1:])))
+    network.eval()(torch.zeros(1, 3, 32, 32))
+    assert sizes == [(64, 15, 15), (128, 7, 7), (256, 3, 3)]
+    with pytest.raises(RuntimeError, match="too small"):
+        build("fast_resnet", 3, 8).eval()(torch.zeros(1, 3, 8, 8))
+
+
+def test_a_residual_part_is_added_to_what_it_is_given():
+    x = torch.rand(2, 3)
+    torch.testing.assert_close(models.Residual(nn.Linear(3, 3, bias=False))(0 * x), 0 * x)
+    silent = models.Residual(nn.Linear(3, 3))
+    nn.init.zeros_(silent.part.weight)
+    nn.init.ones_(silent.part.bias)
+    torch.testing.assert_close(silent(x), x + 1)
+
+
+def test_logits_of_a_fresh_fast_resnet_are_a_ninth_of_the_heads():
+    network, heads = build("fast_resnet", 3, 32).eval(), []
+    network[-1].register_forward_hook(lambda *given: heads.append(given[2]))
+    x = torch.rand(4, 3, 32, 32)
+    torch.testing.assert_close(9 * network(x), heads[0])
+
+
+@pytest.mark.parametrize("name", ["cv_cnn4", "cv_cnn8", "fast_resnet", "resnet34"])
 @pytest.mark.parametrize(("channels", "size"), [(1, 28), (3, 64)])
 def test_other_image_sizes_and_class_counts(name, channels, size):
     network = build(name, channels, size, classes=7).eval()
@@ -102,3 +136,24 @@ def test_missing_imagenet_weights_are_never_passed_over(monkeypatch, error):
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", load)
     with pytest.raises(DataError, match=r"cannot be had .*Put resnet34-b627a593.pth into .* ROBUST_DATA"):
         build("resnet34_imagenet", 3, 32)
+
+
+def test_one_epoch_on_real_images_beats_chance_and_repeats_itself():
+    images = data.load("cifar10", "train")
+    x, labels = data.to_float(images.images[:2000], "cifar10"), images.labels[:2000]
+    recipe = replace(training.RECIPES["quick"], epochs=1, batch_size=50)
+
+    def train(samples, seed=0):
+        network, part = models.build("fast_resnet", x, 10, seed), (x[:samples], labels[:samples])
+        return training.fit(network, *part, losses.ce(), recipe, seed=seed, device="cpu")
+
+    whole = train(2000)
+    assert whole.state == "learning"
+    # Chance has 0.1, give or take 0.007.
+    assert training.accuracy(whole.model, x, labels) > 0.2
+    one, again, other = train(128), train(128), train(128, seed=1)
+    weights = [
+        torch.cat([p.detach().flatten() for p in run.model.parameters()]) for run in (one, again, other)
+    ]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
