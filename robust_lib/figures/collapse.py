@@ -5,7 +5,17 @@ import math
 import numpy as np
 import torch
 
-from robust_lib.figures import CLEAN, COLOURS, NOISY, draw_lines, legend_below, panel_row, panels, side_legend
+from robust_lib.figures import (
+    CLEAN,
+    COLOURS,
+    NOISY,
+    draw_lines,
+    legend_below,
+    line_style,
+    panel_row,
+    panels,
+    side_legend,
+)
 
 # A letter beside each colour, so that no two outcomes differ by colour alone.
 OUTCOMES = {
@@ -105,6 +115,31 @@ def _legend(fig, seen: set, boundary) -> None:
     if boundary:
         handles.append(Line2D([], [], color="black", linewidth=2.5, label=r"$\gamma=1/\ln K$"))
     fig.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+
+
+def learning(curves: dict, chance: float):
+    """Accuracy by epoch, {(top title, side title): {line label: curves of several seeds}}, a panel each.
+
+    The grey line is at chance. All panels have the lines of the first, and share their axes.
+    """
+    tops, sides = (list(dict.fromkeys(key[i] for key in curves)) for i in (0, 1))
+    fig, axes = panels(len(sides), len(tops), 2.1, 2.0, sharex=True, sharey=True)
+    for (top, side), lines in curves.items():
+        ax = axes[sides.index(side), tops.index(top)]
+        ax.axhline(chance, color="0.7", linewidth=0.8)
+        for position, (label, seeds) in enumerate(lines.items()):
+            for n, values in enumerate(seeds):
+                style = line_style(position) | {"marker": ".", "markersize": 4, "linewidth": 1.2}
+                ax.plot(range(1, len(values) + 1), values, label="" if n else label, **style)
+    for ax, top in zip(axes[0], tops, strict=True):
+        ax.set_title(top, fontsize=9)
+    for ax, side in zip(axes[:, 0], sides, strict=True):
+        ax.set(ylabel=f"{side}\ntest accuracy", ylim=(0, 1.03))
+    for ax in axes[-1]:
+        ax.set_xlabel("epoch")
+        ax.locator_params(axis="x", integer=True)
+    legend_below(fig)
+    return fig
 
 
 def gaps(groups: dict, special: float):

@@ -90,6 +90,15 @@ def test_outcome_maps_write_letter_and_accuracy():
     assert sorted(written) == ["C\n0", "L\n98", "P\n55", "S\n10"]
 
 
+def test_learning_draws_every_seed_and_names_it_once():
+    two = {"stopped": [[0.9, 0.95], [0.8, 0.85]], "Equation 4": [[0.5, 0.1]]}
+    fig = collapse.learning({("γ = 0.3", "one recipe"): two, ("γ = 0.5", "one recipe"): two}, chance=0.1)
+    drawn = [[float(y) for y in line.get_ydata()] for line in fig.axes[0].lines]
+    assert drawn == [[0.1, 0.1], [0.9, 0.95], [0.8, 0.85], [0.5, 0.1]]
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["stopped", "Equation 4"]
+    assert [ax.get_title() for ax in fig.axes] == ["γ = 0.3", "γ = 0.5"]
+
+
 def test_starts_says_which_share_lies_below_the_edge():
     margins = torch.tensor([-3.0, -3.0, -3.0, 0.0])
     ax = collapse.starts(losses.blurry(gamma=0.5), {"K = 10": margins}, math.exp(-2)).axes[0]
