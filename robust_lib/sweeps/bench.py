@@ -150,8 +150,10 @@ def plain_training(
 
 
 def textbook(network: nn.Sequential) -> nn.Sequential:
-    """A copy of the network as PyTorch's examples write it: ReLU before pooling, torch's usual layout."""
+    """A copy of the network as PyTorch's examples write it: ReLU before pooling, torch's usual layout and
+    dropout."""
     layers = list(copy.deepcopy(network).to(memory_format=torch.contiguous_format))
+    layers = [nn.Dropout(one.p) if isinstance(one, models.ByteDropout) else one for one in layers]
     for n, (one, other) in enumerate(itertools.pairwise(layers)):
         if isinstance(one, nn.MaxPool2d) and isinstance(other, nn.ReLU):
             layers[n : n + 2] = [other, one]

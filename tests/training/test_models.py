@@ -56,6 +56,37 @@ def test_resnet_is_torchvisions_but_for_the_stem_and_the_head():
     assert hooks
 
 
+@pytest.mark.parametrize("p", [0.25, 0.5])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_dropout_from_bytes_drops_its_share_and_repeats_itself(p, layout):
+    x = torch.rand(16, 8, 25, 25).add(1).to(memory_format=layout).requires_grad_()
+    layer = models.ByteDropout(p)
+    torch.manual_seed(3)
+    out = layer(x)
+    out.sum().backward()
+    kept = out != 0
+    share = 1 - float(kept.double().mean())
+    assert abs(share - p) < 5 * (p * (1 - p) / x.numel()) ** 0.5
+    # Places beside each other in memory share a draw; they must not share their fate.
+    both = float((kept[:, 1:] & kept[:, :-1]).double().mean())
+    assert abs(both - (1 - p) ** 2) < 0.01
+    torch.testing.assert_close(out[kept], x[kept] / (1 - p))
+    torch.testing.assert_close(x.grad, kept / (1 - p))
+    torch.manual_seed(3)
+    assert torch.equal(layer(x), out)
+    assert not torch.equal(layer(x), out)
+    assert torch.equal(layer.eval()(x), x)
+
+
+def test_dropout_from_bytes_takes_tensors_with_gaps_and_wrong_shares_are_refused():
+    gaps = torch.ones(1000, 20)[:, ::2]
+    torch.manual_seed(0)
+    assert 0.4 < float((models.ByteDropout(0.5)(gaps) == 0).double().mean()) < 0.6
+    for p in (0.1, 1.0, -0.25):
+        with pytest.raises(ValueError, match=r"p must be a multiple of 1/256 in \[0, 1\), got"):
+            models.ByteDropout(p)
+
+
 def test_fast_resnet_has_the_layers_that_its_docstring_counts():
     network = build("fast_resnet", 3, 32)
     kernels = [4 * 3 * 24] + [9 * w * v for w, v in ((24, 64), (64, 64), (64, 128), (128, 128))]
