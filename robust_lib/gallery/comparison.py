@@ -359,7 +359,7 @@ def _ours(records: list[dict], metric: str, source: Source, wanted: float | None
     by_value: dict[float, list[dict]] = {}
     for record in records:
         if record.get(column) is not None:
-            by_value.setdefault(_value(record), []).append(record)
+            by_value.setdefault(value_of(record), []).append(record)
     if not by_value:
         return None
     near = 0.0 if wanted is None else wanted
@@ -375,14 +375,14 @@ def _ours(records: list[dict], metric: str, source: Source, wanted: float | None
     return Ours(values, _parameter(members[0]), len(by_value), tuple(members), differs)
 
 
-def _value(record: dict) -> float:
+def value_of(record: dict) -> float:
     """The parameter of the loss that a paper picks for each cell; 0 where there is none."""
     return record[f"loss_{GRID[record['loss']][0]}"] if record["loss"] in GRID else record["tau"]
 
 
 def _parameter(record: dict) -> str:
     symbol = GRID[record["loss"]][1] if record["loss"] in GRID else "τ" if record["move"] else ""
-    return f"{symbol}={_value(record):g}" if symbol else ""
+    return f"{symbol}={value_of(record):g}" if symbol else ""
 
 
 @functools.cache
@@ -446,7 +446,7 @@ def of_grids(records: list[dict]) -> list[dict]:
     for record in records:
         if record["loss"] in GRID:
             line = (*_scene(record), record["rate"], label("HS", record))
-            values.setdefault(line, set()).add(_value(record))
+            values.setdefault(line, set()).add(value_of(record))
     mapped = {line[:3] for line, several in values.items() if len(several) > 1}
     return [record for record in records if _scene(record) in mapped]
 

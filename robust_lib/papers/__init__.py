@@ -7,5 +7,5 @@ Settings of their experiments stand in sweeps, as trials.
 """
 
 from robust_lib.papers import reported
-from robust_lib.papers.errata import ERRATA, HS_CELLS, nce_gradient_norms
+from robust_lib.papers.errata import ERRATA, HS_BASELINES, HS_CELLS, nce_gradient_norms
 from robust_lib.papers.reported import Reported

@@ -1,0 +1,191 @@
+"""What the papers' tables would still take at their own scale, in hours of each device that has records.
+
+    by_device = rates()            {device: Rate}, and HS's V100 at the pace that HS reports
+    table(by_device)               Markdown: a row for each sweep
+
+Where trials of the same kind are recorded on a device, an hour is measured: their mean. Elsewhere it is
+estimated from FLOP: those of the trial, at the pace at which the device trains the recorded network that is
+nearest in FLOP for an image. The pace of a small network on a GPU says little about a large one, and the
+other way round, so such an estimate may be wrong by a factor of a few.
+"""
+
+import functools
+import math
+import statistics
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from robust_lib import data, sweeps
+from robust_lib.gallery.comparison import markdown, records_of
+from robust_lib.papers import reported
+from robust_lib.training import RECIPES, models
+
+TRAINING_IMAGES = {"mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000, "cifar100": 50_000}
+PACK_IMAGES = 5_000
+V100 = "V100, as HS reports"
+PAPER_NETWORKS = {"hs_mnist": "mnist", "cv_cnn4": "mnist"}  # and the sets that they are for
+PAPER_NETWORKS |= dict.fromkeys(("cv_cnn8", "resnet34", "resnet34_imagenet"), "cifar10")
+MEASURED, ESTIMATED, PARTLY = "measured", "estimated from FLOP", "partly estimated from FLOP"
+# Forward and backward: three times the FLOP of a forward pass. Held-out predictions are left out, a fortieth.
+PASSES = 3
+DECIDES_COST = ("data", "size", "network", "recipe", "detector", "folds", "runs", "samples", "recipe_epochs")
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How fast a device is. measured: kind of trial -> mean seconds; pace: network -> FLOP per second."""
+
+    measured: dict[tuple, float] = field(default_factory=dict)
+    pace: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one sweep on one device: hours of what is not recorded yet, and how they are known."""
+
+    hours: float
+    how: str
+
+
+def kind(row: dict) -> tuple:
+    """What decides how long a trial takes: of a record, or of a trial's flat description."""
+    return tuple(row.get(name) for name in DECIDES_COST)
+
+
+@functools.cache
+def image_flop(network: str, name: str) -> int:
+    """FLOP of a forward pass of one image of a data set through convolutions and linear layers, two for each
+    multiplication with its addition."""
+    channels, size, _ = data.SETS[name].shape
+    plain = "resnet34" if network == "resnet34_imagenet" else network  # the same network, without weights
+    with models.seeded_weights(0), torch.no_grad():
+        model = models.MODELS[plain](len(data.SETS[name].classes), channels=channels, size=size).eval()
+        found: list[int] = []
+        for layer in model.modules():
+            if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
+                layer.register_forward_hook(
+                    lambda own, _, out: found.append(2 * out.numel() * own.weight[0].numel())
+                )
+        model(torch.zeros(1, channels, size, size))
+    return sum(found)
+
+
+def flop(row: dict) -> float:
+    """Of the trainings of one trial: images, epochs, and networks (cl: every fold without its own part)."""
+    images = row["samples"] or (PACK_IMAGES if row["size"] == "mini" else TRAINING_IMAGES[row["data"]])
+    epochs = row.get("recipe_epochs") or RECIPES[row["recipe"]].epochs
+    trained = {"cl": row["folds"] - 1, "aum": row["runs"]}.get(row["detector"], 1)
+    return PASSES * image_flop(row["network"], row["data"]) * images * epochs * trained
+
+
+def rates(folder: Path | None = None) -> dict[str, Rate]:
+    """Of HS's V100, and of every device (a CPU with its threads) that has trained one of the papers' networks
+    in a recorded sweep."""
+    rows: dict[str, list[dict]] = {}
+    for scale in ("paper", "small"):
+        names = tuple(name for name, sweep in sweeps.SWEEPS.items() if scale in sweep.seeds)
+        for row in records_of(names, scale, folder):
+            if row["network"] in PAPER_NETWORKS:
+                rows.setdefault(_device(row), []).append(row)
+    return {V100: _hs_rate()} | {device: _rate(own) for device, own in sorted(rows.items())}
+
+
+def _device(row: dict) -> str:
+    """GPUs by name; a CPU with the number of threads, which its records differ in."""
+    threads = f"{row['threads']} thread{'s' * (row['threads'] > 1)}"
+    return row["device"] if "tf32" in row else f"{row['device']}, {threads}"
+
+
+def _rate(rows: list[dict]) -> Rate:
+    by_kind: dict[tuple, list[float]] = {}
+    work: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        by_kind.setdefault(kind(row), []).append(row["seconds"])
+        work.setdefault(row["network"], []).append((flop(row), row["seconds"]))
+    pace = {name: sum(f for f, _ in own) / sum(s for _, s in own) for name, own in work.items()}
+    return Rate({key: statistics.fmean(seconds) for key, seconds in by_kind.items()}, pace)
+
+
+def _hs_rate() -> Rate:
+    """HS A.1: minutes for a loss and a parameter, by data set, five folds of ten epochs."""
+    minutes = {row.data: row.mean for row in reported.table("HS A.1") if row.data in TRAINING_IMAGES}
+    rows = [
+        trial.flat() | {"seconds": 60 * minutes[name]}
+        for name in minutes
+        for trial in [_first(f"hs-table1-{name.removesuffix('_mnist')}")]
+    ]
+    return _rate(rows)
+
+
+def _first(name: str) -> sweeps.Trial:
+    return sweeps.SWEEPS[name].trials("paper", seeds=1)[0]
+
+
+def seconds(row: dict, rate: Rate) -> tuple[float, str]:
+    """(seconds of a trial on a device, MEASURED or ESTIMATED)."""
+    if (known := rate.measured.get(kind(row))) is not None:
+        return known, MEASURED
+    own = image_flop(row["network"], row["data"])
+    sizes = {name: image_flop(name, PAPER_NETWORKS[name]) for name in rate.pace}
+    nearest = min(sizes, key=lambda name: abs(math.log(own / sizes[name])))
+    return flop(row) / rate.pace[nearest], ESTIMATED
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """Of one sweep at the paper's scale: all trials, those recorded on any device, and how many of each kind
+    are still to be run, each with the description of one of them."""
+
+    name: str
+    artefact: str
+    all: int
+    done: int
+    groups: tuple[tuple[dict, int], ...]
+
+    def cost(self, rate: Rate) -> Cost:
+        """What is left, on a device of this rate."""
+        parts = [(count, *seconds(row, rate)) for row, count in self.groups]
+        words = {how for _, _, how in parts}
+        how = words.pop() if len(words) == 1 else PARTLY if words else ""
+        return Cost(sum(count * spent for count, spent, _ in parts) / 3600, how)
+
+
+def remaining(folder: Path | None = None) -> list[Remaining]:
+    """The sweeps behind the papers' tables and figures, with what is not recorded at the paper's scale. A
+    trial that two sweeps share belongs to the first."""
+    done = {row["key"] for row in records_of(tuple(sweeps.SWEEPS), "paper", folder)}
+    seen: set[str] = set()
+    found = []
+    for name, sweep in sweeps.SWEEPS.items():
+        if "paper" not in sweep.seeds or not name.startswith(("hs-", "cv-")):
+            continue
+        trials = [trial for trial in sweep.trials("paper") if trial.key not in seen]
+        seen |= {trial.key for trial in trials}
+        groups: dict[tuple, list[dict]] = {}
+        for trial in trials:
+            if trial.key not in done:
+                row = trial.flat()
+                groups.setdefault(kind(row), []).append(row)
+        left = tuple((rows[0], len(rows)) for rows in groups.values())
+        recorded = len(trials) - sum(count for _, count in left)
+        found.append(Remaining(name, sweep.artefact, len(trials), recorded, left))
+    return found
+
+
+def table(left: list[Remaining], by_device: dict[str, Rate]) -> str:
+    """Markdown: trials, recorded ones, hours of what is left on every device; "*" where from FLOP alone, "+"
+    where in part."""
+    lines = [("sweep", "for", "trials", "recorded", *(f"hours, {device}" for device in by_device))]
+    totals = dict.fromkeys(by_device, 0.0)
+    for one in left:
+        costs = {device: one.cost(rate) for device, rate in by_device.items()}
+        for device, cost in costs.items():
+            totals[device] += cost.hours
+        marks = {ESTIMATED: " *", PARTLY: " +"}
+        hours = (f"{cost.hours:,.0f}{marks.get(cost.how, '')}" for cost in costs.values())
+        lines.append((one.name, one.artefact, f"{one.all:,}", f"{one.done:,}", *hours))
+    sums = (f"{sum(getattr(one, name) for one in left):,}" for name in ("all", "done"))
+    lines.append(("**all**", "", *sums, *(f"{hours:,.0f}" for hours in totals.values())))
+    return markdown(lines)
