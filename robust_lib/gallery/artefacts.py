@@ -50,6 +50,8 @@ WEB = "The images come on request or by form, for research only; a trial took th
 WEBVISION = "WebVision has 1,000 classes of web images, and a run is 250 epochs of ResNet-50."
 ABSTRACT = "Only the abstract was available to us."
 MARGINS = "The curves are exact; the initial margins are those of N(0, 1) scores, not of a network on CIFAR."
+HEADS = "The curves are exact; the initial margins are those of fresh heads on features of CIFAR (chapter 09)"
+HEADS += ", CV's those of a fresh network on its images."
 DISTANCES = "Records hold the two distances, not the distributions."
 TUNED = "The values are taken over as data; the search that found them is not repeated."
 TAKEN_OVER = "Our other tables take its values over as data."
@@ -72,12 +74,12 @@ _LIST = (
     Artefact("HS Table 5", "Food-101N and Clothing-1M", cannot=WEB + "8 and 13 hours on a V100."),
     Artefact("HS Table 6", "F1 by the area under the margin, CIFAR-100"),
     Artefact("CV Fig. 1", "α_t by step, CIFAR-100"),
-    _formulas("CV Fig. 2", "weight curves and initial margins", MARGINS),
+    _formulas("CV Fig. 2", "weight curves and initial margins", HEADS),
     Artefact("CV Fig. 3", "margins by epoch, CIFAR-10"),
     Artefact("CV Fig. 4", "learning curves at constant learning rates, MNIST"),
     _formulas("CV Fig. 5", "parameters of the weight curves", MARGINS),
     Artefact("CV Fig. 6", "simulated and real initial margins"),
-    _formulas("CV Fig. 7", "shifted and scaled weight curves of MAE", MARGINS),
+    _formulas("CV Fig. 7", "shifted and scaled weight curves of MAE", HEADS),
     _formulas("CV Fig. 8", "weight curves of Table 5's losses"),
     Artefact("CV Fig. 9", "margins by epoch under other noise, CIFAR-10"),
     Artefact("CV Fig. 10", "margins by epoch, other losses, CIFAR-10"),
@@ -88,7 +90,7 @@ _LIST = (
     Artefact("CV Table 5", "accuracy lost and weight ratio under noise, CIFAR-10"),
     _formulas("CV Table 6", "losses and their weights, more of them", page="losses.md"),
     _formulas("CV Table 7", "losses with a regulariser", page="losses.md"),
-    Artefact("CV Table 8", "parameters tuned on CIFAR-100", note=TUNED),
+    Artefact("CV Table 8", "parameters tuned on CIFAR-100", "given", TUNED),
     Artefact("CV Table 9", "τ by noise, tuned on CIFAR-100", note=TAKEN_OVER),
     Artefact("CV Table 10", "shifted and scaled losses, more symmetric noise"),
     Artefact("CV Table 11", "shifted and scaled losses, more asymmetric noise"),

@@ -152,25 +152,33 @@ class Remaining:
         return Cost(sum(count * spent for count, spent, _ in parts) / 3600, how)
 
 
+@functools.cache
+def _planned() -> dict[str, tuple[tuple[str, dict], ...]]:
+    """By sweep the key and the description of every trial at the paper's scale; what two sweeps share belongs
+    to the first."""
+    seen: set[str] = set()
+    found = {}
+    for name, sweep in sweeps.SWEEPS.items():
+        if "paper" in sweep.seeds and name.startswith(("hs-", "cv-")):
+            trials = [trial for trial in sweep.trials("paper") if trial.key not in seen]
+            found[name] = tuple((trial.key, trial.flat()) for trial in trials)
+            seen |= {trial.key for trial in trials}
+    return found
+
+
 def remaining(folder: Path | None = None) -> list[Remaining]:
     """The sweeps behind the papers' tables and figures, with what is not recorded at the paper's scale. A
     trial that two sweeps share belongs to the first."""
     done = {row["key"] for row in records_of(tuple(sweeps.SWEEPS), "paper", folder)}
-    seen: set[str] = set()
     found = []
-    for name, sweep in sweeps.SWEEPS.items():
-        if "paper" not in sweep.seeds or not name.startswith(("hs-", "cv-")):
-            continue
-        trials = [trial for trial in sweep.trials("paper") if trial.key not in seen]
-        seen |= {trial.key for trial in trials}
+    for name, trials in _planned().items():
         groups: dict[tuple, list[dict]] = {}
-        for trial in trials:
-            if trial.key not in done:
-                row = trial.flat()
+        for key, row in trials:
+            if key not in done:
                 groups.setdefault(kind(row), []).append(row)
         left = tuple((rows[0], len(rows)) for rows in groups.values())
         recorded = len(trials) - sum(count for _, count in left)
-        found.append(Remaining(name, sweep.artefact, len(trials), recorded, left))
+        found.append(Remaining(name, sweeps.SWEEPS[name].artefact, len(trials), recorded, left))
     return found
 
 

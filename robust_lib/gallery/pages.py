@@ -9,7 +9,8 @@ import pandas as pd
 
 from robust_lib import data, records, sweeps, training
 from robust_lib.figures import rendered
-from robust_lib.gallery import artefacts, comparison, drawings, orderings
+from robust_lib.figures import side_by_side as pictures
+from robust_lib.gallery import artefacts, comparison, costs, drawings, orderings, side_by_side, statements
 from robust_lib.losses import table
 from robust_lib.papers import ERRATA
 from robust_lib.sweeps import growth
@@ -77,7 +78,8 @@ number has one of ours, from as many seeds, in the paper's setting, or there is 
 over*: values that the authors picked. *in part*: some of paper scale. *features scale*: the paper's images,
 classes and noise, but heads on frozen features in place of its networks. *reduced*: at a small scale of ours
 only. *From a changed tree*: the code that ran differed from the commit which the record names. The pages in
-`papers/` have both sides' numbers, and say what was picked on which score.
+`papers/` have both sides' numbers, and say what was picked on which score. One page has [all of them, side by
+side](papers/side-by-side.md): what the papers state, whether it holds, and what is still to be run.
 """
 COST = """## What it costs
 
@@ -247,6 +249,17 @@ def draw(folder: Path, results: Path | None = None) -> None:
         _draw_page(artefacts.ARTEFACTS[name], papers, results)
     for device, rows in _by_device(results).items():
         _save(drawings.growth(rows), papers, _cost_stem(device))
+    _draw_side_by_side(papers, results)
+
+
+def _draw_side_by_side(papers: Path, results: Path | None) -> None:
+    found = statements.findings(results)
+    words = {key: {side: one.word for side, one in by_side.items()} for key, by_side in found.items()}
+    _save(pictures.verdict_grid(words, side_by_side.SIDES), papers, "side-by-side-verdicts")
+    if points := side_by_side.points(results):
+        _save(pictures.against(points, side_by_side.SIDES), papers, "side-by-side-numbers")
+    text = side_by_side.page(found, costs.remaining(results), costs.rates(results), results)
+    (papers / "side-by-side.md").write_text(text)
 
 
 def _save(fig, folder: Path, stem: str) -> None:
