@@ -98,10 +98,11 @@ def statements_table(paper: str, found: Found) -> str:
     lines = [("statement", "the paper", "how it is tested", "verdict", *SIDES.values())]
     for key, one in STATEMENTS.items():
         if one.paper == paper:
-            verdict = statements.overall(one, found[key])
+            verdict = f"**{statements.overall(one, found[key])}**"
+            verdict += ", nothing recorded yet" * (one.test is not None and UNTESTED in verdict)
             says = f"{one.where}: {one.says}"
             evidence = (told(found[key][side]) for side in SIDES)
-            lines.append((f"`{key}`", says, one.reading or one.lacks, f"**{verdict}**", *evidence))
+            lines.append((f"`{key}`", says, one.reading or one.lacks, verdict, *evidence))
     return markdown(lines)
 
 

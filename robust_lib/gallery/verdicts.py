@@ -160,7 +160,7 @@ def above(
 ):
     """A case for each place and pair (a, b): a minus b, which must exceed `least`. metric: a name, or a
     function from a loss's metrics to {seed: value}."""
-    of = column(metric) if isinstance(metric, str) else metric
+    of, name = (column(metric), [metric]) if isinstance(metric, str) else (metric, [])
 
     def test(side: Side) -> list[Case]:
         cases = []
@@ -168,7 +168,7 @@ def above(
             for a, b in pairs:
                 d = _by_seed(of(losses.get(a, {})), of(losses.get(b, {})))
                 if where(place) and d:
-                    cases.append(case(words(place, f"{a} > {b}"), d, least))
+                    cases.append(case(words(place, f"{a} > {b}", *name), d, least))
         return cases
 
     return test

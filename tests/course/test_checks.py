@@ -206,6 +206,23 @@ ANSWERS = {
         lambda images, K, eta: images * eta / (K - 1),
         "takes its share from the wrong labels",
     ),
+    "18.1": ({"size", "network", "recipe"}, {"size", "network", "noise"}, "noise is the same in both plans"),
+    "18.2": (
+        lambda d: "holds" if min(d) > 0 else "reversed" if max(d) < 0 else "mixed",
+        lambda d: "holds" if min(d) >= 0 else "reversed" if max(d) < 0 else "mixed",
+        "a tie speaks for neither",
+    ),
+    "18.3": (lambda n: 2 * 0.5**n, lambda n: 0.5**n, "that is 'holds' alone"),
+    "18.4": (
+        {"BL > CE": "holds", "PZ > CE": "mixed", "PZ > BL": "mixed"},
+        {"BL > CE": "holds", "PZ > CE": "holds", "PZ > BL": "mixed"},
+        "go through all four rates",
+    ),
+    "18.5": (
+        lambda forward, images, epochs, folds: 3 * forward * images * epochs * (folds - 1),
+        lambda forward, images, epochs, folds: 3 * forward * images * epochs * folds,
+        "no network sees its own fold",
+    ),
 }
 
 

@@ -20,5 +20,6 @@ from robust_lib.course.checks import (
     chapter15,
     chapter16,
     chapter17,
+    chapter18,
 )
 from robust_lib.course.checks.grading import GRADERS, called, check, equal, grader
