@@ -14,6 +14,7 @@ import pandas as pd
 from robust_lib.gallery import comparison, costs, orderings, statements, verdicts
 from robust_lib.gallery.artefacts import ARTEFACTS, Artefact
 from robust_lib.gallery.comparison import markdown
+from robust_lib.gallery.drawings import METRICS
 from robust_lib.gallery.statements import STATEMENTS, UNTESTED, Finding
 from robust_lib.papers import ERRATA, reported
 from robust_lib.records import SCALES
@@ -182,12 +183,12 @@ def pairs(results: Path | None = None) -> pd.DataFrame:
 
 
 def points(results: Path | None = None) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    """The same as {metric: {scale: [(theirs, ours), ...]}}."""
+    """The same as {the metric's name: {scale: [(theirs, ours), ...]}}."""
     found: dict[str, dict[str, list[tuple[float, float]]]] = {}
     frame = pairs(results)
     for scale in SCALES:
         for metric, own in frame[frame["scale"] == scale].groupby("metric", sort=False):
-            found.setdefault(metric, {})[scale] = list(zip(own["theirs"], own["ours"], strict=True))
+            found.setdefault(METRICS[metric], {})[scale] = list(zip(own["theirs"], own["ours"], strict=True))
     return found
 
 
