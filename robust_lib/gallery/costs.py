@@ -5,14 +5,14 @@
 
 Where trials of the same kind are recorded on a device, an hour is measured: their mean. Elsewhere it is
 estimated from FLOP: those of the trial, at the pace at which the device trains the recorded network that is
-nearest in FLOP for an image. The pace of a small network on a GPU says little about a large one, and the
-other way round, so such an estimate may be wrong by a factor of a few.
+nearest in FLOP for an image. The pace of a small network on a GPU says little about a large one, and that
+in bfloat16 is too high for float32, so such an estimate may be wrong by a factor of several.
 """
 
 import functools
 import math
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -25,20 +25,22 @@ from robust_lib.training import RECIPES, models
 TRAINING_IMAGES = {"mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000, "cifar100": 50_000}
 PACK_IMAGES = 5_000
 V100 = "V100, as HS reports"
-PAPER_NETWORKS = {"hs_mnist": "mnist", "cv_cnn4": "mnist"}  # and the sets that they are for
-PAPER_NETWORKS |= dict.fromkeys(("cv_cnn8", "resnet34", "resnet34_imagenet"), "cifar10")
+TINY = ("small_cnn", "stride_cnn")  # ours, for the mini packs; their pace says little about the papers'
 MEASURED, ESTIMATED, PARTLY = "measured", "estimated from FLOP", "partly estimated from FLOP"
 # Forward and backward: three times the FLOP of a forward pass. Held-out predictions are left out, a fortieth.
 PASSES = 3
-DECIDES_COST = ("data", "size", "network", "recipe", "detector", "folds", "runs", "samples", "recipe_epochs")
+DECIDES_COST = ("data", "size", "network", "recipe", "detector", "folds", "runs", "samples")
+DECIDES_COST += ("recipe_epochs", "recipe_batch_size", "recipe_precision")
 
 
 @dataclass(frozen=True)
 class Rate:
-    """How fast a device is. measured: kind of trial -> mean seconds; pace: network -> FLOP per second."""
+    """How fast a device is. measured: kind of trial -> mean seconds; pace: network -> FLOP per second; sizes:
+    network -> FLOP of a forward pass of one image."""
 
-    measured: dict[tuple, float] = field(default_factory=dict)
-    pace: dict[str, float] = field(default_factory=dict)
+    measured: dict[tuple, float]
+    pace: dict[str, float]
+    sizes: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,13 @@ def flop(row: dict) -> float:
 
 
 def rates(folder: Path | None = None) -> dict[str, Rate]:
-    """Of HS's V100, and of every device (a CPU with its threads) that has trained one of the papers' networks
-    in a recorded sweep."""
+    """Of HS's V100, and of every device (a CPU with its threads) that has trained networks on images in a
+    recorded sweep, those of TINY aside."""
     rows: dict[str, list[dict]] = {}
     for scale in ("paper", "small"):
         names = tuple(name for name, sweep in sweeps.SWEEPS.items() if scale in sweep.seeds)
         for row in records_of(names, scale, folder):
-            if row["network"] in PAPER_NETWORKS:
+            if row["network"] in models.MODELS and row["network"] not in TINY:
                 rows.setdefault(_device(row), []).append(row)
     return {V100: _hs_rate()} | {device: _rate(own) for device, own in sorted(rows.items())}
 
@@ -99,13 +101,20 @@ def _device(row: dict) -> str:
 
 
 def _rate(rows: list[dict]) -> Rate:
+    """A network's pace is that in float32, as in the papers' sweeps, or else in bfloat16, which is faster."""
     by_kind: dict[tuple, list[float]] = {}
-    work: dict[str, list[tuple[float, float]]] = {}
+    work: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    sizes = {}
     for row in rows:
         by_kind.setdefault(kind(row), []).append(row["seconds"])
-        work.setdefault(row["network"], []).append((flop(row), row["seconds"]))
-    pace = {name: sum(f for f, _ in own) / sum(s for _, s in own) for name, own in work.items()}
-    return Rate({key: statistics.fmean(seconds) for key, seconds in by_kind.items()}, pace)
+        precision = row.get("recipe_precision", "fp32")
+        work.setdefault(row["network"], {}).setdefault(precision, []).append((flop(row), row["seconds"]))
+        sizes[row["network"]] = image_flop(row["network"], row["data"])
+    pace = {}
+    for network, by_precision in work.items():
+        done, spent = zip(*by_precision.get("fp32", by_precision.get("bf16", [])), strict=True)
+        pace[network] = sum(done) / sum(spent)
+    return Rate({key: statistics.fmean(own) for key, own in by_kind.items()}, pace, sizes)
 
 
 def _hs_rate() -> Rate:
@@ -128,8 +137,7 @@ def seconds(row: dict, rate: Rate) -> tuple[float, str]:
     if (known := rate.measured.get(kind(row))) is not None:
         return known, MEASURED
     own = image_flop(row["network"], row["data"])
-    sizes = {name: image_flop(name, PAPER_NETWORKS[name]) for name in rate.pace}
-    nearest = min(sizes, key=lambda name: abs(math.log(own / sizes[name])))
+    nearest = min(rate.pace, key=lambda name: abs(math.log(own / rate.sizes[name])))
     return flop(row) / rate.pace[nearest], ESTIMATED
 
 
