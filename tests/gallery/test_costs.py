@@ -1,0 +1,109 @@
+"""What is left to run: FLOP by another count, hours measured and estimated, devices told apart."""
+
+import json
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from robust_lib import sweeps
+from robust_lib.gallery import costs, side_by_side, statements
+from robust_lib.gallery.artefacts import ARTEFACTS
+from robust_lib.training import models
+
+
+@pytest.mark.parametrize("network", ["hs_mnist", "cv_cnn4"])
+def test_flop_are_those_that_torch_counts(network):
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        models.MODELS[network](10, channels=1, size=28).eval()(torch.zeros(1, 1, 28, 28))
+    assert costs.image_flop(network, "mnist") == counter.get_total_flops()
+
+
+def test_a_trial_costs_three_passes_for_each_network_that_sees_an_image():
+    row = sweeps.SWEEPS["hs-table1-mnist"].trials("paper", seeds=1)[0].flat()
+    forward = costs.image_flop("hs_mnist", "mnist")
+    assert costs.flop(row) == 3 * forward * 60_000 * 10 * 4  # five folds, each without its own fifth
+    assert costs.flop(row | {"detector": "aum"}) == 3 * forward * 60_000 * 10 * 2
+    assert costs.flop(row | {"detector": "none", "recipe_epochs": 2}) == 3 * forward * 60_000 * 2
+    assert costs.flop(row | {"size": "mini"}) == costs.flop(row) / 12
+    assert costs.flop(row | {"samples": 6_000}) == costs.flop(row) / 10
+
+
+def records(tmp_path, name, rows):
+    tmp_path.mkdir(exist_ok=True)
+    about = {"status": "done", "device": "a CPU", "threads": 2}
+    text = "".join(json.dumps(about | row) + "\n" for row in rows)
+    (tmp_path / f"{name}.jsonl").write_text(text)
+
+
+def row(trial, **more):
+    return {"key": trial.key} | trial.flat() | more
+
+
+def test_a_kind_that_is_recorded_is_measured_and_others_go_by_the_nearest_network(tmp_path):
+    mnist = sweeps.SWEEPS["hs-table1-mnist"].trials("paper", seeds=1)
+    done = [row(mnist[0], seconds=100.0), row(mnist[1], seconds=300.0)]
+    done += [row(mnist[2], seconds=10.0, device="a GPU", tf32=True, threads=1)]
+    records(tmp_path, "hs-table1-mnist", done)
+    rates = costs.rates(tmp_path)
+    assert list(rates) == [costs.V100, "a CPU, 2 threads", "a GPU"]
+    assert costs.seconds(mnist[5].flat(), rates["a CPU, 2 threads"]) == (200.0, costs.MEASURED)
+    longer = mnist[5].flat() | {"recipe_epochs": 20}
+    assert costs.seconds(longer, rates["a GPU"]) == (pytest.approx(20.0), costs.ESTIMATED)
+    left = {one.name: one for one in costs.remaining(tmp_path)}
+    first = left["hs-table1-mnist"]
+    assert (first.all, first.done) == (len(mnist) * 20, 3)
+    assert first.cost(rates["a GPU"]) == costs.Cost(
+        pytest.approx((len(mnist) * 20 - 3) * 10 / 3600), costs.MEASURED
+    )
+    assert left["hs-fig8"].all == 0  # its trials are Table 1's
+    assert left["hs-fig11"].cost(rates["a GPU"]).how == costs.PARTLY
+    text = costs.table([first, left["hs-fig11"]], rates)
+    assert "| hours, a GPU |" in text.splitlines()[0]
+    assert text.splitlines()[3].endswith(" + |")
+
+
+def test_the_nearest_network_in_size_gives_the_pace():
+    rate = costs.Rate({}, {"hs_mnist": 1e9, "cv_cnn8": 1e12}, {"hs_mnist": 24e6, "cv_cnn8": 267e6})
+    large = sweeps.SWEEPS["cv-table2"].trials("paper", seeds=1)[0].flat()
+    assert costs.seconds(large, rate) == (pytest.approx(costs.flop(large) / 1e12), costs.ESTIMATED)
+
+
+def test_float32_gives_the_pace_where_it_is_recorded(tmp_path):
+    plain = sweeps.SWEEPS["cv-table5"].trials("paper", seeds=1)[:2]
+    fast = row(plain[0], seconds=1.0, recipe_precision="bf16", tf32=True, device="a GPU")
+    records(tmp_path, "cv-table5", [fast])
+    alone = costs.rates(tmp_path)["a GPU"].pace["cv_cnn8"]
+    assert alone == pytest.approx(costs.flop(plain[0].flat()))
+    records(tmp_path, "cv-table5", [fast, row(plain[1], seconds=4.0, tf32=True, device="a GPU")])
+    assert costs.rates(tmp_path)["a GPU"].pace["cv_cnn8"] == pytest.approx(alone / 4)
+
+
+def test_hs_states_its_own_minutes():
+    rate = costs.rates()[costs.V100]
+    mnist, cifar = (
+        sweeps.SWEEPS[f"hs-table1-{name}"].trials("paper", seeds=1)[0].flat() for name in ("mnist", "cifar10")
+    )
+    assert costs.seconds(mnist, rate) == (300, costs.MEASURED)
+    assert costs.seconds(cifar, rate) == (900, costs.MEASURED)
+
+
+def test_the_page_has_every_artefact_and_statement_and_adds_up(tmp_path):
+    found = statements.findings(tmp_path)
+    text = side_by_side.page(found, costs.remaining(tmp_path), costs.rates(tmp_path), tmp_path)
+    for name, artefact in ARTEFACTS.items():
+        assert f"| {name} | {artefact.title} |" in text or f"[{name}]({artefact.slug}.md)" in text
+    assert all(f"| `{key}` |" in text for key in statements.STATEMENTS)
+    frame = side_by_side.summary(found)
+    assert (frame.groupby("side").sum(numeric_only=True).sum(axis=1) == len(statements.STATEMENTS)).all()
+    assert "**not testable here**, nothing recorded yet" in text
+    assert "side-by-side-numbers.png" not in text  # nothing to draw
+
+
+def test_numbers_are_paired_with_the_printed_ones():
+    frame = side_by_side.pairs()
+    assert "alpha" not in set(frame["metric"])
+    one = frame.query("artefact == 'HS Table 1' and scale == 'paper' and data == 'mnist' and loss == 'CE'")
+    assert one["theirs"].iloc[0] == 0.969
+    drawn = sum(len(pairs) for by_scale in side_by_side.points().values() for pairs in by_scale.values())
+    assert drawn == len(frame)
