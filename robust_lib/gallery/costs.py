@@ -194,14 +194,16 @@ def table(left: list[Remaining], by_device: dict[str, Rate]) -> str:
     """Markdown: trials, recorded ones, hours of what is left on every device; "*" where from FLOP alone, "+"
     where in part."""
     lines = [("sweep", "for", "trials", "recorded", *(f"hours, {device}" for device in by_device))]
-    totals = dict.fromkeys(by_device, 0.0)
+    marks = {ESTIMATED: " *", PARTLY: " +"}
+    totals, known = dict.fromkeys(by_device, 0.0), dict.fromkeys(by_device, True)
     for one in left:
         costs = {device: one.cost(rate) for device, rate in by_device.items()}
         for device, cost in costs.items():
             totals[device] += cost.hours
-        marks = {ESTIMATED: " *", PARTLY: " +"}
+            known[device] &= cost.how not in marks
         hours = (f"{cost.hours:,.0f}{marks.get(cost.how, '')}" for cost in costs.values())
         lines.append((one.name, one.artefact, f"{one.all:,}", f"{one.done:,}", *hours))
     sums = (f"{sum(getattr(one, name) for one in left):,}" for name in ("all", "done"))
-    lines.append(("**all**", "", *sums, *(f"{hours:,.0f}" for hours in totals.values())))
+    every = (f"{hours:,.0f}{'' if known[device] else ' +'}" for device, hours in totals.items())
+    lines.append(("**all**", "", *sums, *every))
     return markdown(lines)

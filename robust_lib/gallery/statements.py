@@ -148,7 +148,7 @@ HS_TABLES = [
         "hs-table2-picked",
         "§6.1, Table 2",
         "by balanced accuracy BL and PZ perform strongly throughout",
-        f"The better of BL (either gradient) and PZ {FIVE}; γ and c picked on the score shown.",
+        f"Stricter: the better of BL (either gradient) and PZ {FIVE}; γ and c picked on the score shown.",
         ("HS Table 2",),
         "nearly all",
         _best_of("HS Table 2", "balanced_accuracy", PROPOSED, best=True),

@@ -35,6 +35,7 @@ def made(trial, **scores):
     images = {"mini": 5000, "full": 60000, "features": 50000}[trial.size]
     head = {"key": trial.key, "status": "done", "images": images, "label": f"{trial.loss}{trial.params}"}
     ran = {"device": "H200", "date": "2026-11-20", "commit": "c0ffee", "torch": "2.15.0"}
+    ran |= {"threads": 1, "seconds": 60.0}
     pack = {"backbone": "lite0", "pack_md5": "5ca1ab1e"} if trial.size == "features" else {}
     return head | trial.flat() | pack | SCORES | scores | ran
 
@@ -469,7 +470,9 @@ def test_pages_have_gaps_and_figures_only_where_something_is_recorded(tmp_path):
     figures, results = tmp_path / "figures", tmp_path / "results"
     pages.draw(figures, results)
     papers = figures / "papers"
-    assert {path.name for path in papers.iterdir()} == {f"{ARTEFACTS[n].slug}.md" for n in comparison.SOURCES}
+    always = {f"{ARTEFACTS[n].slug}.md" for n in comparison.SOURCES} | {"side-by-side.md"}
+    always |= {f"side-by-side-verdicts.{kind}" for kind in ("png", "svg")}
+    assert {path.name for path in papers.iterdir()} == always
     text = (papers / "hs-table3.md").read_text()
     assert "Nothing is recorded." in text
     assert text.count("\n| cifar100 | uniform |") == 4 * 5
@@ -478,7 +481,8 @@ def test_pages_have_gaps_and_figures_only_where_something_is_recorded(tmp_path):
     pages.draw(figures, results)
     first = {path.name: path.read_bytes() for path in papers.iterdir()}
     drawn = {f"{stem}.{kind}" for stem in ("hs-table3", "cv-fig4-small") for kind in ("png", "svg", "json")}
-    assert first.keys() == drawn | {f"{ARTEFACTS[n].slug}.md" for n in comparison.SOURCES} | {"cv-fig4.md"}
+    drawn |= {f"side-by-side-numbers.{kind}" for kind in ("png", "svg")}
+    assert first.keys() == always | drawn | {"cv-fig4.md"}
     about = json.loads(first["hs-table3.json"])
     assert (about["trials"], about["device"], about["scale"]) == (2, ["H200"], "paper")
     assert len(about["alt"]) > 20

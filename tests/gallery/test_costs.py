@@ -61,6 +61,7 @@ def test_a_kind_that_is_recorded_is_measured_and_others_go_by_the_nearest_networ
     text = costs.table([first, left["hs-fig11"]], rates)
     assert "| hours, a GPU |" in text.splitlines()[0]
     assert text.splitlines()[3].endswith(" + |")
+    assert text.splitlines()[4].endswith(" + |")
 
 
 def test_the_nearest_network_in_size_gives_the_pace():
