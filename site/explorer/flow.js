@@ -31,7 +31,7 @@ export class Population {
     const mean = new Float64Array(classes);
     for (let n = 0; n < SIZE; n++) {
       const at = n * classes;
-      let best = 0;
+      let best = 0; // the class that leads
       for (let j = 0; j < classes; j++) {
         row[j] = own[at + j] + shared[j];
         if (row[j] > row[best]) best = j;

@@ -7,11 +7,15 @@ import { named, shownLosses } from "./panel.js";
 import { onChange, SLOTS, state } from "./state.js";
 
 const POINTS = 240;
-const TESTS = 400;
+const TESTS = 200;
 const LAST = 200;
 const REACH = 12;
-const BUDGET = 9; // milliseconds of training a picture, so that sixty pictures a second stay possible
+const BUDGET = 5; // milliseconds of training a picture, so that sixty pictures a second stay possible
 const CELLS = 36;
+const ROWS = 4; // of the regions' cells, looked at anew before each picture
+const SIDE = 2.4;
+const TINTS = [[230, 159, 0], [86, 180, 233], [0, 158, 115], [204, 121, 167], [240, 228, 66], [150, 150, 150],
+  [140, 109, 31], [120, 110, 220]];
 const AFRESH = ["blobs", "spread", "eta", "seed", "losses"];
 
 let [data, test, runs, panels, lines] = [null, null, [], [], null];
@@ -20,7 +24,11 @@ function restart() {
   data = blobs(POINTS, state.blobs, state.spread, state.seed);
   test = blobs(TESTS, state.blobs, state.spread, state.seed + 1000);
   Object.assign(data, flip(data.labels, state.blobs, state.eta, state.seed + 2000));
-  runs = shownLosses().map(([slot]) => ({ slot, training: new Training(data, test, state.blobs, state.seed) }));
+  runs = shownLosses().map(([slot]) => {
+    const regions = make("canvas", { width: CELLS, height: CELLS });
+    return { slot, training: new Training(data, test, state.blobs, state.seed), regions, nextRow: 0 };
+  });
+  for (const run of runs) look(run, CELLS);
 }
 
 /** One batch for every loss; true where it was an epoch's last. The delay is counted in tens of epochs. */
@@ -43,27 +51,27 @@ function finished() {
   return !runs.length || runs[0].training.epoch > LAST;
 }
 
-function regions(chart, network, classes) {
-  const c = chart.context;
-  const [low, high] = chart.axes.x;
-  const step = (high - low) / CELLS;
+/** Ask the network for the classes of the next rows of cells, and tint them. */
+function look(run, rows) {
+  const context = run.regions.getContext("2d");
+  const line = context.createImageData(CELLS, 1);
   const point = new Float64Array(2);
-  for (let i = 0; i < CELLS; i++) {
-    for (let j = 0; j < CELLS; j++) {
-      [point[0], point[1]] = [low + (i + 0.5) * step, low + (j + 0.5) * step];
-      const best = predicted(network.scores(point, 0));
-      c.fillStyle = `hsl(${Math.round((360 * best) / classes)} 55% 60% / 0.28)`;
-      const [left, right] = [i, i + 1].map((k) => Math.round(chart.px(low + k * step)));
-      const [top, bottom] = [j + 1, j].map((k) => Math.round(chart.py(low + k * step)));
-      c.fillRect(left, top, right - left, bottom - top);
+  for (let k = 0; k < rows; k++, run.nextRow = (run.nextRow + 1) % CELLS) {
+    point[1] = SIDE - (2 * SIDE * (run.nextRow + 0.5)) / CELLS;
+    for (let i = 0; i < CELLS; i++) {
+      point[0] = -SIDE + (2 * SIDE * (i + 0.5)) / CELLS;
+      line.data.set([...TINTS[predicted(run.training.network.scores(point, 0))], 80], 4 * i);
     }
+    context.putImageData(line, 0, run.nextRow);
   }
 }
 
 function drawPlot(run) {
   return (chart) => {
     chart.begin();
-    chart.clipped(() => regions(chart, run.training.network, state.blobs));
+    const { left, top, width, height } = chart.box;
+    chart.context.imageSmoothingEnabled = false;
+    chart.context.drawImage(run.regions, left, top, width, height);
     chart.samples(data.flipped, (n) => [data.x[2 * n], data.x[2 * n + 1]], 3);
     chart.describe(`The points of the plane and the regions of the network under ${named(state.losses[run.slot])}.`);
   };
@@ -105,7 +113,7 @@ function drawAccuracy(chart) {
 
 /** A column for every shown loss: its plane, its margins, its numbers. */
 function columns(grid) {
-  const square = { x: [-2.4, 2.4], y: [-2.4, 2.4], xticks: [], yticks: [] };
+  const square = { x: [-SIDE, SIDE], y: [-SIDE, SIDE], xticks: [], yticks: [] };
   const strip = { x: [-REACH, REACH], y: [-0.95, 2.05], xlabel: "soft margin Δ of the given label", yticks: [] };
   panels = runs.map((run) => {
     const [plot, margins] = ["square", "strip"].map((className) => make("canvas", { className, role: "img" }));
@@ -136,12 +144,14 @@ function frame() {
   const end = performance.now() + BUDGET;
   let ended = false;
   while (performance.now() < end && !finished()) ended = batch() || ended;
+  for (const run of runs) look(run, ROWS);
   if (ended) show();
   return !finished();
 }
 
 function oneEpoch() {
   while (!finished() && !batch());
+  for (const run of runs) look(run, CELLS);
   show();
 }
 
