@@ -10,7 +10,7 @@ WANTED = $(if $(filter command,$(origin PYTHON)),"$(PYTHON)",$(PY))
 NBVAL = -n 2 --dist loadscope --nbval-lax --nbval-current-env --nbval-cell-timeout=1800 --nbval-sanitize-with tests/nbval_sanitize.cfg
 
 .DEFAULT_GOAL := help
-.PHONY: help env course test lab refresh figures lint clean
+.PHONY: help env course test lab refresh figures site lint clean
 
 help: ## Show this list
 	@echo 'Usage: make TARGET [PYTHON=python3.12] [ARGS="--only 02"]'
@@ -32,6 +32,12 @@ refresh: env ## Run the committed notebooks in place and redraw figures/
 
 figures: env ## Redraw figures/papers/ and the gallery from the records in results/
 	@$(PY) -m robust_lib figures
+
+site: env ## Pages to read and the loss explorer, from the committed notebooks, in build/site/
+	@lacking=`$(PY) site/build.py --missing`; test -z "$$lacking" || { echo "Installing for the site: $$lacking"; \
+	  if command -v uv >/dev/null; then uv pip install --python $(PY) $$lacking; \
+	  else $(PY) -m pip --disable-pip-version-check install $$lacking; fi; }
+	@$(PY) site/build.py
 
 lint: env ## Check style, and who imports whom
 	$(PY) -m ruff check .

@@ -19,6 +19,8 @@ NEEDED = {
     "latex2mathml": "latex2mathml",
 }
 
+MATHJAX = "tex-chtml.js"
+
 
 def missing() -> list[str]:
     """Packages of the extra `site` that are not installed here."""
@@ -27,10 +29,7 @@ def missing() -> list[str]:
 
 def main(out: Path) -> None:
     if lacking := missing():
-        sys.exit(
-            f"The site needs {', '.join(lacking)}: {Path(sys.executable).name} -m pip install -e '.[site]' "
-            "in the environment that make uses (.venv), or make site VENV=... for another one"
-        )
+        sys.exit(f"the site needs {', '.join(lacking)}, which make site installs; they are the extra [site]")
     import build_explorer
     import links
     import pages
@@ -43,6 +42,9 @@ def main(out: Path) -> None:
     if subprocess.run([*command, "-c", str(ROOT / "site"), str(source), str(out)], check=False).returncode:
         sys.exit("the site has faults, listed above")
     (out / "explorer.html").write_text(build_explorer.page())
+    for path in (out / "_static" / "mathjax").glob("*.js"):
+        if path.name != MATHJAX:  # 15 MB of other ways to load the same
+            path.unlink()
     if broken := links.broken(out):
         sys.exit("\n".join(["links that lead nowhere:", *broken]))
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
@@ -50,4 +52,6 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--missing"]:
+        sys.exit(print(*missing()))
     main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build" / "site")

@@ -29,7 +29,7 @@ python_display_short_literal_types = True
 def as_written(app, what, name, obj, options, lines: list[str]) -> None:
     """Docstrings are plain text with formulas, tables and examples set by hand: keep them so."""
     if lines:
-        lines[:] = ["::", "", *(f"   {line}" for line in lines), ""]
+        lines[:] = [".. code-block:: text", "   :class: docstring", "", *(f"   {line}" for line in lines), ""]
 
 
 def setup(app) -> None:

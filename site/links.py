@@ -39,6 +39,8 @@ def _missing(path: Path, page: _Page, pages: dict) -> Iterator[str]:
         if parts.scheme or parts.netloc:
             continue
         file = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-        no_place = parts.fragment and file in pages and unquote(parts.fragment) not in pages[file].places
-        if no_place or not file.is_file():
+        place = unquote(parts.fragment)
+        if "=" in place:  # what a reader has set in the loss explorer
+            place = ""
+        if not file.is_file() or (place and file in pages and place not in pages[file].places):
             yield target

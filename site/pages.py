@@ -26,6 +26,7 @@ PACKAGES = (
 BADGE = re.compile(r"^\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)$", re.M)
 # A link to a place <a id="..."> on another page, written for GitHub: Sphinx does not know such places.
 PLACE = re.compile(r"\[([^\]]+)\]\(((?:\.\./)*(?:\w+/)*[\w-]+)\.md#([\w-]+)\)")
+EXPLORER = re.compile(r"\[([^\]]+)\]\(\.\./site/explorer\.html(#[^)]*)?\)")
 RAW = re.compile(r'(href=")((?:\.\./)*(?:\w+/)*[\w-]+)\.md([#"])')
 
 
@@ -66,6 +67,7 @@ def with_chapters(folder: Path) -> str:
 def with_places(text: str) -> str:
     """Links to places on other pages, as HTML; links.py looks at each of them afterwards."""
     text = PLACE.sub(r'<a href="\2.html#\3">\1</a>', text)
+    text = EXPLORER.sub(r'<a href="../explorer.html\2">\1</a>', text)
     return RAW.sub(r"\1\2.html\3", text)
 
 
@@ -81,10 +83,11 @@ def launch(name: str) -> str:
 def notebook(path: Path) -> nbformat.NotebookNode:
     """A committed notebook with its outputs, launch links for its badge, and its figures' alt texts."""
     staged = nbformat.read(path, as_version=4)
+    if path.name[:2].isdigit() and path.parent.name == "notebooks":
+        staged.cells[0].source = staged.cells[0].source.replace("# ", f"# {path.name[:2]} ", 1)
     for cell in staged.cells:
         if cell.cell_type == "markdown":
             cell.source = with_places(BADGE.sub(launch(path.name), cell.source))
-            cell.source = cell.source.replace("../site/explorer.html", "../explorer.html")
             continue
         alts = [output.data["text/plain"] for output in cell.outputs if "image/png" in output.get("data", {})]
         if alts:
