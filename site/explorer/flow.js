@@ -1,7 +1,6 @@
 // A small population under gradient flow. All samples belong to one class; by symmetry every other class does the
 // same. Their scores are a part that they share, as samples of a class share a network's features, and a part of
 // their own, by which a network can learn a sample by heart.
-import { margin } from "./losses.js";
 import { normal, uniform } from "./random.js";
 
 export const SIZE = 500;
@@ -21,32 +20,48 @@ export class Population {
     this.delta = new Float64Array(SIZE);
     this.right = new Uint8Array(SIZE); // 1 where the true class, 0, has the highest score
     this.row = new Float64Array(classes);
-    this.slope = new Float64Array(classes);
+    this.mean = new Float64Array(classes);
     this.step(() => 0, 0, 0);
   }
 
   /** A step of `dt` epochs along w(Δ)∇Δ: for the shared part its mean over the samples, for the own part κ times it. */
   step(weight, dt, kappa) {
-    const { classes, own, shared, labels, row, slope } = this;
-    const mean = new Float64Array(classes);
+    const { classes, own, shared, labels, row, mean } = this;
+    mean.fill(0);
     for (let n = 0; n < SIZE; n++) {
-      const at = n * classes;
-      let best = 0; // the class that leads
-      for (let j = 0; j < classes; j++) {
-        row[j] = own[at + j] + shared[j];
-        if (row[j] > row[best]) best = j;
-      }
-      this.right[n] = best === 0 ? 1 : 0;
-      this.delta[n] = margin(row, 0, classes, labels[n], slope);
+      const [at, y] = [n * classes, labels[n]];
+      const sum = this.look(n);
       const pull = PACE * dt * weight(this.delta[n]);
       if (pull === 0) continue;
+      const part = -pull / sum; // ∇Δ is 1 at the label, minus the softmax of the others elsewhere
       for (let j = 0; j < classes; j++) {
-        mean[j] += (pull / SIZE) * slope[j];
-        own[at + j] += kappa * pull * slope[j];
+        const move = j === y ? pull : part * row[j];
+        mean[j] += move;
+        own[at + j] += kappa * move;
       }
     }
-    for (let j = 0; j < classes; j++) shared[j] += mean[j];
+    for (let j = 0; j < classes; j++) shared[j] += mean[j] / SIZE;
     this.time += dt;
+  }
+
+  /** Note Δ of sample n and whether its true class leads; leaves e^s of the other classes in `row`, returns their sum. */
+  look(n) {
+    const { classes, own, shared, row } = this;
+    const [at, y] = [n * classes, this.labels[n]];
+    let best = 0;
+    for (let j = 0; j < classes; j++) {
+      row[j] = own[at + j] + shared[j];
+      if (row[j] > row[best]) best = j;
+    }
+    this.right[n] = best === 0 ? 1 : 0;
+    const [score, top] = [row[y], row[best]];
+    let sum = 0;
+    for (let j = 0; j < classes; j++) {
+      row[j] = j === y ? 0 : Math.exp(row[j] - top);
+      sum += row[j];
+    }
+    this.delta[n] = score - top - Math.log(sum);
+    return sum;
   }
 
   /** Shares: clean and flipped samples with p > 1/2 for their label, and samples whose true class leads. */
