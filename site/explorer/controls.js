@@ -81,8 +81,11 @@ export function button(label, click) {
 export function player(view, { frame, step, reset, labels }) {
   let [playing, last] = [false, 0];
   const play = button(labels.play, () => (playing ? stop() : start()));
+  // What moves is not read out; it is when it stands.
+  const speak = (mode) => row.closest("section").querySelector("[aria-live]")?.setAttribute("aria-live", mode);
   const stop = () => {
     playing = false;
+    speak("polite");
     play.textContent = labels.play;
   };
   const tick = (now) => {
@@ -95,6 +98,7 @@ export function player(view, { frame, step, reset, labels }) {
   const start = () => {
     [playing, last] = [true, performance.now()];
     play.textContent = "Pause";
+    speak("off");
     window.requestAnimationFrame(tick);
   };
   const again = () => {

@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -66,6 +67,8 @@ def test_the_page_holds_the_sources_as_they_are():
     for path in (*SOURCES.glob("*.js"), SOURCES / "style.css"):
         body = path.read_text().split('.js";\n')[-1].replace("export ", "")
         assert body in text, f"{path.name} has changed: python site/build_explorer.py site/explorer.html"
+    for body in re.split(r"\{\{ \w+ \}\}", (SOURCES / "page.html").read_text()):
+        assert body in text, "page.html has changed: python site/build_explorer.py site/explorer.html"
     film = json.dumps(
         json.loads((SOURCES / "margins.json").read_text()), ensure_ascii=False, separators=(",", ":")
     )
