@@ -3,7 +3,10 @@ import { Chart, ink } from "./chart.js";
 import { spec, changed, set, state } from "./state.js";
 
 const MOST = Math.log(1000);
-const AXES = { gamma: { name: "blurry", high: 1.2, label: "γ of Blurry" }, c: { name: "piecewise_zero", high: 0.5, label: "c of Piecewise-zero" } };
+const AXES = {
+  gamma: { name: "blurry", high: 1.2, label: "γ of Blurry" },
+  c: { name: "piecewise_zero", high: 0.5, label: "c of Piecewise-zero" },
+};
 
 /** The border: the parameter at which a sample with p = 1/K has no weight. */
 export function border(plane, classes) {
@@ -27,7 +30,10 @@ export function place() {
   const [at, edge] = [point(), border(state.plane, state.K)];
   const sign = state.plane === "gamma" ? "γ" : "c";
   const rule = state.plane === "gamma" ? `1/ln K = ${edge.toFixed(3)}` : `1/K = ${edge.toFixed(3)}`;
-  if (at === null) return `Border at K = ${state.K}: ${sign} = ${rule}. The chosen loss is not on this plane: click into it, or choose the loss in the panel.`;
+  if (at === null) {
+    return `Border at K = ${state.K}: ${sign} = ${rule}. The chosen loss is not on this plane: click into it, or choose ` +
+      "the loss in the panel.";
+  }
   const beyond = state.plane === "gamma" ? "an even start (p = 1/K) is pushed away from every label"
     : "an even start (p = 1/K) has no weight: nothing moves";
   const loss = state.losses[state.slot];
