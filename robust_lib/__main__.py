@@ -264,6 +264,29 @@ def find(source: Path, out: Path | None, missing: tuple[str, ...], list_only: bo
 
 
 @main.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("decisions", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--folder",
+    type=click.Choice(["links", "copies"]),
+    help="Write a corrected copy of the folder of images, of hard links or of files, in place of a list.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="[default: mended.csv or mended/ in RUN]")
+def mend(run: Path, decisions: Path, folder: str | None, out: Path | None) -> None:
+    """Write the data that RUN, a folder of `find`, looked at with the DECISIONS taken on its page.
+
+    The input is never written to. Decisions of another run, and an input that has changed since, are refused.
+    `find` on the result does not show again what was decided.
+    """
+    from robust_lib import find
+
+    try:
+        click.echo("\n".join(find.mend(run, decisions, out, folder).summary))
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.command()
 def figures() -> None:
     """Draw the papers' tables and figures from results/ into figures/papers/, and write the gallery."""
     from robust_lib import gallery

@@ -2,11 +2,12 @@
 
 Input: listing (samples before they are opened), from a folder, a CSV (tables), arrays or features; labels
 and pictures; reading puts them together. Then search (training, what is flagged) and pages (the ranked
-list, the page).
+list, the page), and mend (the decisions that were taken on the page).
 
     found = find.find("photos/", "find-photos")
     found.table.head()
 """
 
+from robust_lib.find.mend import mend
 from robust_lib.find.reading import list_paths
 from robust_lib.find.search import find

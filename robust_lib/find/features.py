@@ -34,7 +34,8 @@ def load(features) -> np.ndarray:
 
 def take(listing: Listing, paths) -> None:
     """listing.features become those of the usable samples, standardised. Samples without any are left out."""
-    rows, given = _row_of(listing, paths), listing.features
+    listing.rows, given = _row_of(listing, paths), listing.features
+    rows = listing.rows
     listing.drop(np.flatnonzero(rows < 0), "it has no row of features")
     listing.drop(np.flatnonzero(~_finite(given)[rows]), "its features hold NaN or infinity")
     kept = np.flatnonzero(listing.usable)
@@ -51,6 +52,13 @@ def take(listing: Listing, paths) -> None:
 def _row_of(listing: Listing, paths) -> np.ndarray:
     """The row of features of each sample, int64 (N,), -1 where it has none."""
     count, orders = len(listing.features), listing.orders
+    if listing.rows is not None and paths is None:
+        if listing.rows.max() >= count:
+            raise ValueError(
+                f"features must have the rows that {listing.source.name} names, to {listing.rows.max()}, "
+                f"got {count}"
+            )
+        return listing.rows
     paths = _only_order(listing, count) if paths is None else paths
     if paths is None:
         return np.arange(count)

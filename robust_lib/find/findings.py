@@ -20,6 +20,8 @@ class Findings:
     network's class, of the flagged ones its best other than the given. detections: by detector, "cl" and
     "aum". probs: float32 (N, K), out of sample but for the detector "aum". out: the folder with the pages.
     neighbours: each sample's place in feature space; empty where networks were trained on the images.
+    key: names the run, and with it the decisions taken on its page. What data.decided has comes last in the
+    ranking, and is not flagged.
     """
 
     data: OwnData
@@ -31,6 +33,7 @@ class Findings:
     probs: np.ndarray
     summary: list[str]
     neighbours: Neighbours = neighbours.NONE
+    key: str = ""
 
     @cached_property
     def table(self):
@@ -52,13 +55,25 @@ class Findings:
         table.insert(0, "rank", table.index + 1)
         return table
 
+    @property
+    def outlying(self) -> np.ndarray:
+        """Positions, those that are the least like any other first, without what was decided before."""
+        order = self.neighbours.ranking
+        return order[~self.data.decided[order]]
+
+    @property
+    def twins(self) -> tuple[np.ndarray, np.ndarray]:
+        """Neighbours' pairs and their gap, without the pairs of which both were decided before."""
+        open_ = ~self.data.decided[self.neighbours.pairs].all(1)
+        return self.neighbours.pairs[open_], self.neighbours.gap[open_]
+
     @cached_property
     def outliers(self):
         """outliers.csv as a DataFrame, those that are the least like any other first: rank (from 1), path,
         index in the source, given label, and distance as Neighbours has it. Without features no row."""
         import pandas as pd
 
-        order, names = self.neighbours.ranking, np.array(self.data.classes)
+        order, names = self.outlying, np.array(self.data.classes)
         columns = {
             "rank": np.arange(len(order)) + 1,
             "path": np.array(self.data.paths)[order],
@@ -70,11 +85,12 @@ class Findings:
 
     @cached_property
     def duplicates(self):
-        """duplicates.csv as a DataFrame, in the order of neighbours.pairs: path, other, given, given_other,
+        """duplicates.csv as a DataFrame, in the order of twins: path, other, given, given_other,
         conflict (whether these two differ), and distance as Neighbours has it. Without features no row."""
         import pandas as pd
 
-        (one, other), paths = self.neighbours.pairs.T, np.array(self.data.paths)
+        pairs, gap = self.twins
+        (one, other), paths = pairs.T, np.array(self.data.paths)
         given = np.array(self.data.classes)[self.data.labels]
         columns = {
             "path": paths[one],
@@ -82,7 +98,7 @@ class Findings:
             "given": given[one],
             "given_other": given[other],
             "conflict": given[one] != given[other],
-            "distance": self.neighbours.gap,
+            "distance": gap,
         }
         return pd.DataFrame(columns)
 

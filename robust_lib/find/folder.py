@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from robust_lib.find import cells
 from robust_lib.find.listing import Listing, Problem, counted, shown
 
+DECISIONS = "find_decisions.csv"  # in a folder that `mend` wrote: what was decided of which image
 SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
 # What systems leave in folders, in small letters; so is every name that begins with a dot.
 JUNK = {"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "@eadir", "@recycle"}
@@ -20,7 +22,7 @@ def read(root: Path) -> Listing:
     from torchvision.datasets.folder import IMG_EXTENSIONS
 
     loose, folders = _entries(root)
-    left_out = [(root / name, "lies in no class folder") for name in loose if not _junk_in(name)]
+    left_out = [(root / n, "lies in no class folder") for n in loose if n != DECISIONS and not _junk_in(n)]
     walked = [file for name in folders for file in sorted(_below(root / name, root, left_out))]
     theirs = [os.path.join(*file) for file in walked if file[1].lower().endswith(IMG_EXTENSIONS)]
     below = sorted((Path(*file).relative_to(root) for file in walked), key=lambda path: path.parts)
@@ -43,7 +45,19 @@ def read(root: Path) -> Listing:
         orders={"sorted": ours, "imagefolder": theirs},
         problems=[Problem(shown(path.relative_to(root)), f"left out: {why}") for path, why in left_out],
         notes=[f"passed over, as hidden or left by a system: {counted(junk)}"] if junk else [],
+        **_of_mend(root / DECISIONS, [shown(path) for path in paths]),
     )
+
+
+def _of_mend(file: Path, paths: list[str]) -> dict:
+    """The decisions of a folder that `mend` wrote, and the rows of features. ValueError as cells.read."""
+    if not file.is_file():
+        return {}
+    columns = ("path", cells.DECISION, cells.ROW)
+    known = {row["path"]: row for _, row in cells.read(file, columns)}
+    found = [known.get(path, dict.fromkeys(columns, "")) for path in paths]
+    rows = cells.row_numbers([row[cells.ROW] for row in found], file)
+    return {"decisions": [row[cells.DECISION] for row in found], "rows": rows}
 
 
 def _entries(root: Path) -> tuple[list[str], list[str]]:

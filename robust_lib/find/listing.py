@@ -1,5 +1,6 @@
 """What every reader of a source returns: its samples, their labels in words, and what had to be left out."""
 
+import hashlib
 import os
 import re
 from collections import Counter
@@ -19,13 +20,23 @@ class Problem(NamedTuple):
     problem: str
 
 
+class Table(NamedTuple):
+    """The cells of a CSV as they stand: its first line, [] if that is no header, its rows, and where path and
+    label are (None where there is no path)."""
+
+    header: list[str]
+    rows: list[list[str]]
+    places: tuple[int | None, int]
+
+
 @dataclass(kw_only=True, eq=False)
 class Samples:
     """N samples of a source, and where their pictures are.
 
     paths: names for people (relative to the folder or the CSV's folder; the position in an array).
     files: None for a sample without a picture. pixels: of each sample of an array, uint8 (H, W) or (H, W, 3).
-    scales: of deep pictures, by kind.
+    scales: of deep pictures, by kind. stamp: md5 of what the source lists, with the files' sizes and times.
+    copies: of each sample left out as a copy within its class, by place in the source, the one that is kept.
     """
 
     source: Path
@@ -35,6 +46,8 @@ class Samples:
     scales: dict[str, pictures.Scale] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    stamp: str = ""
+    copies: dict[int, int] = field(default_factory=dict)
 
     @property
     def root(self) -> Path:
@@ -59,7 +72,9 @@ class Listing(Samples):
 
     labels: "" where there is none. classes: the names that the source itself gives, if it does. orders: in
     which rows of features may come, by name. originals: the pixels of an array before they were scaled.
-    emptied: the words, in small letters, that were read as "no label". usable: bool (N,).
+    emptied: the words, in small letters, that were read as "no label". usable: bool (N,). decisions: what
+    was decided of each before (mend writes it into its results), "" for nothing. rows: int64 (N,), its row of
+    features, -1 for none; None before these are read. table: what a CSV holds beside path and label.
     """
 
     labels: list[str]
@@ -68,9 +83,13 @@ class Listing(Samples):
     originals: np.ndarray | None = None
     features: np.ndarray | None = None
     emptied: set[str] = field(default_factory=set)
+    decisions: list[str] = field(default_factory=list)
+    rows: np.ndarray | None = None
+    table: Table | None = None
 
     def __post_init__(self):
         self.usable = np.ones(len(self.paths), dtype=bool)
+        self.decisions = self.decisions or [""] * len(self.paths)
 
     def drop(self, positions, why: str) -> None:
         """Leaves out one or several samples, those of them that are still usable."""
@@ -81,6 +100,18 @@ class Listing(Samples):
 
     def remark(self, position: int, what: str) -> None:
         self.problems.append(Problem(self.paths[position], what))
+
+    def stamped(self) -> "Listing":
+        """Itself, with its stamp."""
+        digest = hashlib.md5(repr((self.paths, self.labels)).encode(), usedforsecurity=False)
+        for file in [*filter(None, self.files or []), *([self.source] if self.source.is_file() else [])]:
+            try:
+                seen = os.stat(file)
+                digest.update(f"{seen.st_size} {seen.st_mtime_ns}\n".encode())
+            except (OSError, ValueError):  # ValueError: a NUL in the path
+                digest.update(b"none\n")
+        self.stamp = digest.hexdigest()
+        return self
 
     def first_problems(self) -> str:
         lines = [f"\n  {path}: {problem}" for path, problem in self.problems[:5]]

@@ -1,21 +1,29 @@
 """What `find` writes: the ranked CSVs, the noise matrix, and a page to look at the finds, offline."""
 
+import base64
+import hashlib
 import io
 import json
 import os
+import re
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 
 from robust_lib import records
+from robust_lib.find.cells import defused
 from robust_lib.find.listing import Problem
 from robust_lib.find.reading import OwnData
 
-TEMPLATE = Path(__file__).with_name("page.html")
+HERE = Path(__file__).parent
+SCRIPTS = ("decide.js", "page.js")
+# Whatever names and paths hold, nothing but our own scripts is run, and nothing but pictures is loaded.
+POLICY = "default-src 'none'; img-src 'self' file: data:; style-src {}; script-src {}; base-uri 'none'"
 TILE, COLUMNS, PER_SHEET = 96, 8, 48  # a sheet of thumbnails holds a page of the unfiltered ranking
 MOST_THUMBNAILS = 20_000  # of the most suspicious; about 3 kB each
 MOST_OTHERS = 1_000  # more of them, with which the page's other lists begin
+NO_LINK = {".pdf", ".eps", ".ps"}  # kinds of pictures that hold programs
 MOST_PROBLEMS = 500  # on the page; the CSV has all
 FONT = "DejaVu Sans"  # matplotlib brings it
 MOST_NAMES = 40  # classes up to which the figure writes their names, and half of it the counts
@@ -41,14 +49,28 @@ def write(found) -> None:
         (out / f"{name}.csv").unlink(missing_ok=True)
     for name, table in tables.items():
         digits = "%.4f" if name == "noise_matrix" else "%.6g"
-        text = table.to_csv(index=False, float_format=digits, lineterminator="\n")
+        texts = {k: table[k].map(defused) for k in table if pd.api.types.is_string_dtype(table[k])}
+        text = table.assign(**texts).to_csv(index=False, float_format=digits, lineterminator="\n")
         records.atomically(out / f"{name}.csv", text)
     for kind, picture in _matrix_figure(counts, data.classes).items():
         records.atomically(out / f"noise_matrix.{kind}", picture)
     _write_thumbnails(data, _pictured(found), out / "thumbs")
-    page = json.dumps(_page(found, pairs), ensure_ascii=True, separators=(",", ":"))
-    template = TEMPLATE.read_text(encoding="utf-8")
-    records.atomically(out / "index.html", template.replace("{{data}}", page.replace("<", "\\u003c")))
+    records.atomically(out / "index.html", _html(_page(found, pairs)))
+
+
+def _html(data: dict) -> str:
+    """One page with its style, its scripts and its data inside."""
+    parts = {name: (HERE / name).read_text(encoding="utf-8") for name in ("page.css", *SCRIPTS)}
+    style, *scripts = (f"'sha256-{_sha256(text)}'" for text in parts.values())
+    parts["policy"] = POLICY.format(style, " ".join(scripts))
+    text = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
+    parts["data"] = text.replace("<", "\\u003c")
+    template = (HERE / "page.html").read_text(encoding="utf-8")
+    return re.sub(r"\{\{([\w.]+)\}\}", lambda found: parts[found[1]], template)
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _pairs(counts: np.ndarray):
@@ -120,12 +142,18 @@ def _draw_matrix(counts: np.ndarray, classes):
     return figure
 
 
+def _shown(found) -> np.ndarray:
+    """The ranking without what was decided before, which lies at its end."""
+    return found.ranking[: (~found.data.decided).sum()]
+
+
 def _pictured(found) -> np.ndarray:
     """The positions of the samples that get a thumbnail, in the order of the sheets."""
     if found.data.files is None and found.data.pixels is None:
         return np.empty(0, dtype=np.int64)
-    first, places = found.ranking[:MOST_THUMBNAILS], found.neighbours
-    others = np.concatenate([places.ranking[:MOST_OTHERS], places.pairs.ravel()[:MOST_OTHERS]])
+    first = _shown(found)[:MOST_THUMBNAILS]
+    others = np.concatenate([found.outlying[:MOST_OTHERS], found.twins[0].ravel()[:MOST_OTHERS]])
+    others = others[~found.data.decided[others]]
     return np.concatenate([first, np.setdiff1d(others, first)])
 
 
@@ -157,13 +185,15 @@ def _write_thumbnails(data: OwnData, ranking: np.ndarray, folder: Path) -> None:
 
 def _page(found, pairs) -> dict:
     """The data of index.html, from the most suspicious sample to the least; `lists` point into this order."""
-    data, order, pictured = found.data, found.ranking, _pictured(found)
-    rank = np.argsort(order)
+    data, order, pictured = found.data, _shown(found), _pictured(found)
+    rank = np.full(len(data.labels), -1)
+    rank[order] = np.arange(len(order))
     beyond = {int(rank[n]): place for place, n in enumerate(pictured) if place >= MOST_THUMBNAILS}
     confusions = pairs[pairs.given != pairs.suggested]
     marks = [_tick(k, name) for k, name in enumerate(data.classes)]
     base, links = _links(data, found.out, order)
     return {
+        "key": found.key,
         "title": f"Labels to look at: {data.source.name}",
         "summary": found.summary,
         "matrix": f"Heat map of {found.flagged.sum():,} flagged samples, given label by suggested label; its "
@@ -174,9 +204,11 @@ def _page(found, pairs) -> dict:
         "problem_count": len(data.problems),
         "classes": data.classes,
         "paths": [data.paths[n] for n in order],
+        "index": data.index[order].tolist(),
         "given": data.labels[order].tolist(),
         "suggested": found.suggested[order].tolist(),
         "flagged": found.flagged[order].astype(int).tolist(),
+        "by": {name: one.flagged[order].astype(int).tolist() for name, one in found.detections.items()},
         "scores": {name: _rounded(one.score[order]) for name, one in found.detections.items()},
         "tile": TILE,
         "columns": COLUMNS,
@@ -191,24 +223,28 @@ def _page(found, pairs) -> dict:
 
 def _lists(found, rank: np.ndarray) -> list[dict]:
     """The page's other lists: what it says of each, its samples by their rank, and a caption for each."""
-    places = found.neighbours
-    if not len(places.distance):
+    if not len(found.neighbours.distance):
         return []
-    far, captions = places.ranking, []
+    far, pairs = found.outlying, rank[found.twins[0]]
+    captions = []
     for number, differ in enumerate(found.duplicates.conflict, start=1):
         captions += [f"pair {number:,}" + (": labels differ" if differ else "")] * 2
+    for n in np.flatnonzero(pairs.ravel() < 0).tolist():
+        captions[n ^ 1] += "; the other was decided before"
     return [
         {
+            "id": "outliers",
             "name": "no class here",
             "about": "Far from all others, by the mean distance to the nearest: does it belong here?",
             "order": rank[far].tolist(),
-            "captions": [f"distance {value:.2f}, 1 is typical" for value in places.distance[far]],
+            "captions": [f"distance {value:.2f}, 1 is typical" for value in found.neighbours.distance[far]],
         },
         {
+            "id": "duplicates",
             "name": "near duplicates",
             "about": "In pairs, those with different labels first: one of the two may have to go.",
-            "order": rank[places.pairs.ravel()].tolist(),
-            "captions": captions,
+            "order": [n for n in pairs.ravel().tolist() if n >= 0],
+            "captions": [text for n, text in zip(pairs.ravel(), captions, strict=True) if n >= 0],
         },
     ]
 
@@ -218,15 +254,21 @@ def _rounded(scores: np.ndarray) -> list[float | None]:
 
 
 def _links(data: OwnData, out: Path, order: np.ndarray) -> tuple[str | None, dict[int, str]]:
-    """Where the page finds the originals: base + path, but for the ranks in the dict; "" is nowhere."""
+    """Where the page finds the originals: base + path, but for the ranks in the dict; "" is nowhere.
+
+    A list may name any file; only those whose names are a picture's are linked, for a browser runs others.
+    """
+    from PIL import Image
+
     if data.files is None:
         return None, {}
     here, root = out.resolve(), data.root
     base = quote(os.fsencode(os.path.relpath(root.resolve(), here))) + "/"
-    links = {}
+    links, endings = {}, set(Image.registered_extensions()) - NO_LINK
     for rank, n in enumerate(order.tolist()):
         file = data.files[n]
-        link = "" if file is None else base + quote(os.fsencode(os.path.relpath(file, root)))
+        known = file is not None and file.suffix.lower() in endings
+        link = base + quote(os.fsencode(os.path.relpath(file, root))) if known else ""
         if link != base + quote(data.paths[n], safe="/!~*'()"):
             links[rank] = link
     return base, links

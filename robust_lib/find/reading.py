@@ -23,6 +23,7 @@ from robust_lib.find.listing import Listing, Problem, Samples, shown
 
 SMALL, LARGE = 32, 64  # pixels a side that larger images are resized to
 SMALL_UP_TO = 40  # the median shorter side up to which images count as small
+SETTLED = ("keep", "suggestion", "class")  # decisions that mend writes into its results, and that count there
 FLOAT_BYTES = 2e9  # large images become small ones where all of them as float32 would need more
 
 
@@ -32,6 +33,8 @@ class OwnData(Samples):
 
     index: int64 (N,), the place in the source: the row of an array or of a CSV (the header not counted), or
     in the sorted list of a folder's images. labels: int64 (N,), numbers into classes.
+    decided: bool (N,), which were decided before, so that they are not to be shown again. rows: int64 (L,),
+    the row of features of each of the L samples listed, -1 for none, or None where there are no features.
     images: uint8 (N, C, S, S), or None where features were given; features: float32 (N, D), standardised, or
     None.
     """
@@ -41,6 +44,8 @@ class OwnData(Samples):
     classes: tuple[str, ...]
     images: torch.Tensor | None
     features: torch.Tensor | None
+    decided: np.ndarray
+    rows: np.ndarray | None
 
     @property
     def signature(self) -> str:
@@ -69,7 +74,7 @@ def read(source, features=None, least: int = 2, paths=None, missing=None) -> Own
     are left out. Raises ValueError where nothing can be read, where rows or labels could mean two things, or
     where fewer than two classes remain.
     """
-    listing = _list(Path(source), features is not None, missing)
+    listing = list_samples(Path(source), features is not None, missing)
     unused = () if missing is None else sorted(no_label(missing) - listing.emptied - {""})
     if unused:
         words = ", ".join(map(repr, unused))
@@ -90,18 +95,19 @@ def read(source, features=None, least: int = 2, paths=None, missing=None) -> Own
 
 def list_paths(source) -> str:
     """The images of a folder, or the paths of a CSV, one a line, as `paths` takes them."""
-    orders = _list(Path(source), True, None).orders
+    orders = list_samples(Path(source), True, None).orders
     if not orders:
         raise ValueError(f"source must be a folder or a .csv, got {str(source)!r}, which holds no paths")
     return "".join(f"{path}\n" for path in next(iter(orders.values())))
 
 
-def _list(source: Path, has_features: bool, missing) -> Listing:
+def list_samples(source: Path, has_features: bool, missing) -> Listing:
+    """What `read` begins with. ValueError as there."""
     if source.is_dir():
-        return folder.read(source)
+        return folder.read(source).stamped()
     reader = {".csv": tables.read, ".tsv": tables.read, ".npz": arrays.read}.get(source.suffix.lower())
     if reader and source.is_file():
-        return reader(source, has_features, missing)
+        return reader(source, has_features, missing).stamped()
     there = "something else" if source.exists() else "nothing there"
     raise ValueError(f"source must be a folder, a .csv or an .npz, got {str(source)!r} ({there})")
 
@@ -227,6 +233,7 @@ def _drop_copies(listing: Listing, decoded: list[int], images: np.ndarray, least
             label, first = listing.labels[n], owners.setdefault(pictures.fingerprint(full[n]), {})
             if label in first:
                 copies.append((n, f"the same picture as {listing.paths[first[label]]}"))
+                listing.copies[n] = first[label]
             elif first:
                 other, twin = next(iter(first.items()))
                 why = f"the same picture as {listing.paths[twin]}, which is labelled {other}"
@@ -238,6 +245,7 @@ def _drop_copies(listing: Listing, decoded: list[int], images: np.ndarray, least
         label = listing.labels[n]
         if counts[label] < least:
             counts[label] += 1
+            del listing.copies[n]
             listing.remark(n, f"{same}; kept, for the class has few others")
         else:
             listing.drop(n, same)
@@ -273,9 +281,13 @@ def _finish(listing: Listing, images: torch.Tensor | None, least: int) -> OwnDat
         scales=listing.scales,
         problems=listing.problems,
         notes=listing.notes,
+        stamp=listing.stamp,
+        copies=listing.copies,
         index=index,
         labels=np.array([number[listing.labels[n]] for n in index]),
         classes=classes,
         images=images if images is None or used.all() else images[used],
         features=features if features is None or used.all() else features[used],
+        decided=np.array([listing.decisions[n] in SETTLED for n in index]),
+        rows=listing.rows,
     )

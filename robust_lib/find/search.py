@@ -6,6 +6,7 @@
 Every fold and threshold run is stored as it ends, so that the same call goes on where one was stopped.
 """
 
+import hashlib
 import io
 import json
 import math
@@ -26,8 +27,9 @@ from robust_lib import detection, losses, records, training
 from robust_lib.detection import Detection, ThresholdRun
 from robust_lib.find import backbones, neighbours, pages, reading
 from robust_lib.find.backbones import Backbone
+from robust_lib.find.cells import defused
 from robust_lib.find.findings import Findings
-from robust_lib.find.labels import NUMBER
+from robust_lib.find.labels import no_label
 from robust_lib.find.listing import shown
 from robust_lib.find.reading import OwnData
 from robust_lib.training import models
@@ -173,17 +175,35 @@ def find(
             raise ValueError(f"backbone must be left out where features are given, got {backbone or weights}")
         eyes, remark = None, ""
     summary = [_data_line(data), *data.notes, *_formula_note(data), *filter(None, [remark])]
-    _begin(out, data, detector, summary)
+    if data.decided.any():
+        summary.append(
+            f"{data.decided.sum():,} were decided before: training sees them, the page shows the others"
+        )
+    loss = LOSSES[loss] if isinstance(loss, str) else loss
+    marks = _marks(data, (str(eyes), str(loss), epochs, seed, detector), features is not None, missing)
+    _begin(out, data, detector, summary, marks)
     device = training.pick_device(device)
     data = _seen(eyes, data, out, device, progress) if eyes else data
-    loss = LOSSES[loss] if isinstance(loss, str) else loss
     job = _job(data, loss, epochs, seed, str(device), progress, eyes)
-    return _search(job, data, detector, out, summary, began)
+    return _search(job, data, detector, out, summary, marks, began)
 
 
-def _begin(out: Path, data: OwnData, detector: str, summary: list[str]) -> None:
+def _marks(data: OwnData, settings: tuple, own_features: bool, missing) -> dict:
+    """What run.json says for `mend`: which run this is, and by what a changed input is known."""
+    run, rows = [shown(data.source.resolve()), data.signature, *settings], data.rows
+    return {
+        "key": hashlib.md5(json.dumps(run).encode(), usedforsecurity=False).hexdigest(),
+        "input": data.stamp,
+        "own_features": own_features,
+        "missing": None if missing is None else sorted(no_label(missing)),
+        "rows": None if rows is None or (rows == np.arange(len(rows))).all() else rows.tolist(),
+        "copies": sorted(data.copies.items()),
+    }
+
+
+def _begin(out: Path, data: OwnData, detector: str, summary: list[str], marks: dict) -> None:
     (out / "parts").mkdir(parents=True, exist_ok=True)
-    _write_run(out, data, detector, status="unfinished")
+    _write_run(out, data, detector, status="unfinished", **marks)
     _say(*summary)
 
 
@@ -196,15 +216,17 @@ def _seen(eyes: Backbone, data: OwnData, out: Path, device: torch.device, progre
     return eyes.see(data, folder, device, progress is not False)
 
 
-def _search(job: Job, data: OwnData, detector: str, out: Path, summary: list[str], began: float) -> Findings:
+def _search(
+    job: Job, data: OwnData, detector: str, out: Path, summary: list[str], marks: dict, began: float
+) -> Findings:
     """Trains what is not stored yet, judges, and writes the pages."""
     settings, line = _settings(job, data), _job_line(job, detector)
     _say(line)
     evidence = _evidence(job, out / "parts", settings, detector)
-    found = _findings(data, out, evidence, [*summary, line])
+    found = replace(_findings(data, out, evidence, [*summary, line]), key=marks["key"])
     pages.write(found)
     seconds = round(time.perf_counter() - began, 1)
-    _write_run(out, data, detector, status="finished", seconds=seconds, **settings)
+    _write_run(out, data, detector, status="finished", seconds=seconds, **marks, **settings)
     _say(*found.summary[len(summary) + 1 :], f"look at {out / 'index.html'}")
     return found
 
@@ -351,8 +373,9 @@ def _findings(data: OwnData, out: Path, evidence: dict, summary: list[str]) -> F
     if runs:
         pairs = [ThresholdRun(*(torch.from_numpy(part[key]) for key in ("margins", "mask"))) for part in runs]
         detections["aum"] = detection.area_under_margin(labels, pairs)
-    flagged = np.logical_and.reduce([one.flagged for one in detections.values()])
+    flagged = np.logical_and.reduce([one.flagged for one in detections.values()]) & ~data.decided
     ranking = detections["aum" if runs else "cl"].ranking
+    ranking = ranking[np.argsort(data.decided[ranking], kind="stable")]  # what was decided before comes last
     others = probs.copy()
     others[np.arange(len(labels)), labels] = -1
     suggested = np.where(flagged, others.argmax(1), probs.argmax(1))
@@ -413,10 +436,10 @@ def _data_line(data: OwnData) -> str:
 
 
 def _formula_note(data: OwnData) -> list[str]:
-    """Names that a spreadsheet program would compute; they are written as they are."""
+    """Names that a spreadsheet program would compute."""
     names = [*data.classes, *data.paths, *(path for path, _ in data.problems)]
-    odd = [name for name in names if name.startswith(tuple("=+-@")) and not NUMBER.fullmatch(name)]
-    what = "class names or paths begin with = + - or @: spreadsheet programs read these in a CSV as formulas"
+    odd = [name for name in names if defused(name) != name]
+    what = "class names or paths could be formulas to spreadsheet programs: CSVs have them with a ' before"
     return [f"{what}, the first is {odd[0]}"] if odd else []
 
 

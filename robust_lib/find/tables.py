@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from robust_lib.find import cells
 from robust_lib.find.labels import empty_missing
-from robust_lib.find.listing import Listing, shown
+from robust_lib.find.listing import Listing, Table, shown
 
 DELIMITERS = ",;\t|"
 
@@ -31,10 +32,10 @@ def read(path: Path, has_features: bool, missing) -> Listing:
     """
     tables = []
     for text, remarks in _texts_of(path):
-        rows, notes = _table(text, path, has_features)
+        rows, table, notes = _table(text, path, has_features)
         files, remark = _files(rows, path.parent)
-        tables.append((rows, files, [*remarks, *notes, *remark]))
-    rows, files, notes = max(tables, key=lambda table: sum(map(os.path.lexists, table[1])))
+        tables.append((rows, files, table, [*remarks, *notes, *remark]))
+    rows, files, table, notes = max(tables, key=lambda one: sum(map(os.path.lexists, one[1])))
     listing = Listing(
         source=path,
         paths=[shown(name) or f"row {number}" for number, (_, (name, _)) in enumerate(rows)],
@@ -42,10 +43,21 @@ def read(path: Path, has_features: bool, missing) -> Listing:
         files=files,
         orders={"rows": [name for _, (name, _) in rows]},
         notes=notes,
+        table=table,
+        **_of_mend(table, path),
     )
     empty_missing(listing, missing)
     _drop_repeated(listing, [line for line, _ in rows], has_features)
     return listing
+
+
+def _of_mend(table: Table, path: Path) -> dict:
+    """The decisions, and the rows of features, of a list that `mend` wrote."""
+    names = table.header
+    if not {cells.DECISION, cells.ROW} <= set(names):
+        return {}
+    decisions, rows = ([row[names.index(name)] for row in table.rows] for name in (cells.DECISION, cells.ROW))
+    return {"decisions": decisions, "rows": cells.row_numbers(rows, path)}
 
 
 def _files(rows: list[Row], folder: Path) -> tuple[list[Path], list[str]]:
@@ -93,8 +105,8 @@ def _texts_of(path: Path) -> Iterator[tuple[str, list[str]]]:
         yield raw.decode("cp1252", "replace"), ["the file is no UTF-8: read as Windows-1252"]
 
 
-def _table(text: str, path: Path, labels_suffice: bool) -> tuple[list[Row], list[str]]:
-    """Rows of (path, label), and notes. ValueError where columns are not found or a row cannot be read."""
+def _table(text: str, path: Path, labels_suffice: bool) -> tuple[list[Row], Table, list[str]]:
+    """Rows of (path, label), all cells, and notes. ValueError where columns or a row cannot be read."""
     said = re.match(r'"?sep=(.)"?[ \t]*(\r\n|\r|\n)', text, re.IGNORECASE)  # as Excel writes and reads it
     delimiters, skipped = (said[1], 1) if said else (DELIMITERS, 0)
     text, header = text[said.end() :] if said else text, []
@@ -113,7 +125,11 @@ def _table(text: str, path: Path, labels_suffice: bool) -> tuple[list[Row], list
             header = max(header, names, key=len)
             continue
         rows = list(_rows(text, delimiter, path, skipped))[0 if notes else 1 :]
-        return _columns(rows, places, len(head), path), notes + _line_breaks(rows)
+        if not notes and cells.DECISION in head:
+            rows = [Row(line, list(map(cells.plain, texts))) for line, texts in rows]
+        pairs = _columns(rows, places, len(head), path)
+        whole = [(texts + [""] * len(head))[: len(head)] for _, texts in rows]
+        return pairs, Table([] if notes else head, whole, places), notes + _line_breaks(rows)
     raise ValueError(f"{path} must have the columns path and label, got {', '.join(header) or 'no line'}")
 
 
@@ -155,13 +171,13 @@ def _line_breaks(rows: list[Row]) -> list[str]:
 def _columns(rows: list[Row], places: tuple, width: int, path: Path) -> list[Row]:
     """Path and label of each row, "" where it has none. ValueError for cells that cannot be right."""
     pairs = []
-    for line, cells in rows:
-        if any(cells[width:]):
+    for line, texts in rows:
+        if any(texts[width:]):
             raise ValueError(
-                f"{path} line {line} has {len(cells)} cells where the first line has {width}: quote the cell "
+                f"{path} line {line} has {len(texts)} cells where the first line has {width}: quote the cell "
                 "that holds the delimiter"
             )
-        pair = ["" if place is None else "".join(cells[place : place + 1]) for place in places]
+        pair = ["" if place is None else "".join(texts[place : place + 1]) for place in places]
         if any("\n" in cell or "\r" in cell for cell in pair):
             raise ValueError(f"{path} line {line}: a quote is opened here and closed in another line")
         pairs.append(Row(line, pair))

@@ -1,0 +1,250 @@
+"""Decisions from the page, and the data with them: a corrected list, or a corrected copy of the folder.
+
+    mend("find-photos", "decisions.csv")                    # find-photos/mended.csv
+    mend("find-photos", "decisions.csv", folder="links")    # find-photos/mended/
+
+The input is never written to. `find` on the result does not show again what was decided, unless it is unsure.
+"""
+
+import csv
+import io
+import json
+import os
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from robust_lib import records
+from robust_lib.find import cells, reading
+from robust_lib.find import folder as folders
+from robust_lib.find.listing import Listing, shown
+
+COLUMNS = ("run", "index", "path", "given", "decision", "label")  # of decisions.csv, as the page writes it
+DECISIONS = ("keep", "suggestion", "class", "drop", "unsure")
+FOLDERS = ("links", "copies")
+
+
+class Decision(NamedTuple):
+    """A word of DECISIONS, and the label that it leaves or gives; "" for drop and unsure."""
+
+    word: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What `mend` wrote, and what it has to say of it. changed: samples with another label than before."""
+
+    out: Path
+    changed: int
+    dropped: int
+    summary: list[str]
+
+
+def mend(run, decisions, out=None, folder: str | None = None) -> Mended:
+    """Writes the data that a run of `find` looked at, with the decisions taken.
+
+    run: the folder of `find`. decisions: a file of its page, decisions.csv. folder: None for a list, with all
+    columns if the input is a CSV; "links" or "copies" for a copy of a folder of images, of hard links or of
+    files. out: a new file or folder; by default mended.csv or mended/ in run. Dropped samples are left out.
+    What is unsure or undecided stays as it is, and so does what `find` left out, but for copies of a picture
+    within its class, which follow it. Links share their content with the input: edit neither.
+    Raises ValueError for a run that is not finished, an input that is not as the run saw it, decisions of
+    another run or that cannot be taken, and an `out` that is there or inside the input.
+    """
+    run, decisions = Path(run), Path(decisions)
+    record = _record(run)
+    listing = _as_it_was(record)
+    rows = list(range(len(listing.paths))) if record["own_features"] else None
+    rows = record["rows"] or rows  # of features: by default in the order of the list
+    taken = read_decisions(decisions, record, listing)
+    for copy, first in record["copies"]:
+        if first in taken and copy not in taken:
+            taken[copy] = taken[first]
+    if folder is None:
+        out = _new(out or run / "mended.csv", listing)
+        records.atomically(out, _list(listing, taken, out.parent, rows))
+        moved = []
+    else:
+        if folder not in FOLDERS or not listing.source.is_dir():
+            raise ValueError(
+                f"folder must be one of {', '.join(FOLDERS)}, for a folder of images, got {folder!r} for "
+                f"{shown(listing.source)}"
+            )
+        out = _new(out or run / "mended", listing)
+        moved = _copy(listing, taken, out, rows, link=folder == "links")
+    return _told(out, listing, taken, moved)
+
+
+def _record(run: Path) -> dict:
+    """run.json. ValueError if this is not a finished run."""
+    try:
+        record = json.loads((run / "run.json").read_bytes())
+    except (OSError, ValueError):
+        record = None
+    if not isinstance(record, dict) or record.get("tool") != "robust_lib find":
+        raise ValueError(f"run must be a folder of find, got {run}")
+    if record.get("status") != "finished" or "input" not in record:
+        raise ValueError(f"run must be finished by this version of find, got {run}: run find again")
+    return record
+
+
+def _as_it_was(record: dict) -> Listing:
+    """What the run's source lists. ValueError if that is not what it listed then."""
+    source = Path(record["source"])
+    try:
+        listing = reading.list_samples(source, record["own_features"], record["missing"])
+    except ValueError as error:
+        raise ValueError(f"the input cannot be read any more: {error}") from None
+    if listing.stamp != record["input"]:
+        changed = f"{source} or a file it lists has changed since"
+        raise ValueError(f"the input must be as find saw it, but {changed}: run find again")
+    return listing
+
+
+def read_decisions(path: Path, record: dict, listing: Listing) -> dict[int, Decision]:
+    """The decisions by place in the source. ValueError, with the line, for one that cannot be taken."""
+    taken, classes = {}, set(record["classes"])
+    for line, row in cells.read(path, COLUMNS):
+        place = f"{path} line {line}"
+        if row["run"] != record["key"]:
+            raise ValueError(f"{place} is of another run, {row['run'][:40]!r}; this one is {record['key']!r}")
+        index = int(row["index"]) if row["index"].isascii() and row["index"].isdecimal() else -1
+        known = 0 <= index < len(listing.paths)
+        if not known or (listing.paths[index], listing.labels[index]) != (row["path"], row["given"]):
+            name = f"{row['index'][:20]!r}, {row['path'][:100]!r}, labelled {row['given'][:100]!r}"
+            raise ValueError(f"{place}: the input has no sample {name}")
+        if index in taken:
+            raise ValueError(f"{place}: a second decision on {row['path']!r}")
+        taken[index] = _decision(row, classes, place)
+    return taken
+
+
+def _decision(row: dict[str, str], classes: set[str], place: str) -> Decision:
+    word, label, given = row["decision"], row["label"], row["given"]
+    if word not in DECISIONS:
+        raise ValueError(f"{place}: decision must be one of {', '.join(DECISIONS)}, got {word[:40]!r}")
+    if word in ("suggestion", "class") and label not in classes:
+        raise ValueError(f"{place}: label must be a class of the run, got {label[:100]!r}")
+    allowed = {"keep": label == given, "suggestion": label != given, "class": label != given}
+    if not allowed.get(word, label == ""):
+        raise ValueError(f"{place}: {word} does not go with label {label[:100]!r} where {given!r} is given")
+    return Decision(word, label)
+
+
+def _new(out, listing: Listing) -> Path:
+    """ValueError if it is there, or inside the input."""
+    out, source = Path(out), listing.source.resolve()
+    if source in (out.resolve(), *out.resolve().parents):
+        raise ValueError(f"out must not be inside the input, got {out}")
+    if os.path.lexists(out):
+        raise ValueError(f"out must be new, got {out}, which is there: move it away, or name another")
+    if not out.parent.is_dir():
+        raise ValueError(f"out must lie in a folder that is there, got {out}")
+    return out
+
+
+def _list(listing: Listing, taken: dict[int, Decision], folder: Path, rows: list[int] | None) -> str:
+    """The corrected list as a CSV that lies in this folder."""
+    whole = listing.table
+    header, lines, (path, label) = ["path", "label"], None, (0, 1)
+    if whole is not None and whole.header:
+        header, lines, (path, label) = whole.header, whole.rows, whole.places
+    added = [place for place, name in enumerate(header) if name in (cells.DECISION, cells.ROW)]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    kept = [name for place, name in enumerate(header) if place not in added]
+    writer.writerow([*map(cells.defused, kept), cells.DECISION, cells.ROW])
+    for n in range(len(listing.paths)):
+        word, new = taken.get(n, Decision(listing.decisions[n], ""))
+        if word == "drop":
+            continue
+        line = ["", ""] if lines is None else list(lines[n])
+        if path is not None:
+            line[path] = _path_from(listing, n, folder)
+        if new or lines is None:
+            line[label] = new or listing.labels[n]
+        line = [cell for place, cell in enumerate(line) if place not in added]
+        row = "" if rows is None or rows[n] < 0 else str(rows[n])
+        writer.writerow([*map(cells.defused, line), word, row])
+    return buffer.getvalue()
+
+
+def _path_from(listing: Listing, n: int, folder: Path) -> str:
+    """The path of a sample from this folder; what names no file stays as it is."""
+    given = listing.orders["rows"][n] if "rows" in listing.orders else listing.paths[n]
+    file = listing.files[n] if listing.files else None
+    if not given or file is None or not os.path.lexists(file) or os.path.isabs(given):
+        return given
+    return os.path.join(".", os.path.relpath(file, folder.resolve()))  # a name's = is not the first letter
+
+
+def _copy(listing: Listing, taken: dict, out: Path, rows: list[int] | None, link: bool) -> list[str]:
+    """Every image in the folder of its class. The samples that lie under another name than before, in words.
+
+    It is built beside `out`, so that a stopped call leaves nothing half done there.
+    """
+    building = Path(f"{out}.partial")
+    if building.exists():
+        shutil.rmtree(building)
+    names = {shown(file.relative_to(listing.root).parts[0]): n for n, file in enumerate(listing.files)}
+    log, renamed = io.StringIO(), []
+    writer = csv.writer(log, lineterminator="\n")
+    writer.writerow(["path", "label", cells.DECISION, cells.ROW])
+    moves = [n for n, one in taken.items() if one.label not in ("", listing.labels[n])]
+    stay = sorted(set(range(len(listing.paths))) - set(moves))  # they come first, and keep their names
+    for n in [*stay, *moves]:
+        word, label = taken.get(n, Decision(listing.decisions[n], ""))
+        if word == "drop":
+            continue
+        parts = listing.files[n].relative_to(listing.root).parts
+        label = label or listing.labels[n]
+        home = listing.files[names[label]].relative_to(listing.root).parts[0]
+        target = _free(building / home / Path(*parts[1:]))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _place(listing.files[n], target, link)
+        path = shown(target.relative_to(building))
+        renamed += [f"{listing.paths[n]} is {path}"] if target.name != parts[-1] else []
+        row = "" if rows is None or rows[n] < 0 else str(rows[n])
+        writer.writerow([*map(cells.defused, (path, label)), word, row])
+    (building / folders.DECISIONS).write_text(log.getvalue(), encoding="utf-8")
+    building.rename(out)
+    return renamed
+
+
+def _free(target: Path) -> Path:
+    """The path, with a number behind its name where there is such a file."""
+    number, free = 2, target
+    while os.path.lexists(free):
+        free, number = target.with_name(f"{target.stem}-{number}{target.suffix}"), number + 1
+    return free
+
+
+def _place(file: Path, target: Path, link: bool) -> None:
+    """ValueError where it cannot be done: a link across file systems, a file that is gone."""
+    try:
+        if link:
+            os.link(os.path.realpath(file), target)
+        elif file.exists():
+            shutil.copy2(file, target)
+        else:
+            raise FileNotFoundError("a link to nothing")
+    except OSError as error:
+        hint = "; copies can be made everywhere" if link else ""
+        raise ValueError(f"{shown(file)} cannot be brought to {shown(target)} ({error}){hint}") from None
+
+
+def _told(out: Path, listing: Listing, taken: dict[int, Decision], renamed: list[str]) -> Mended:
+    words = Counter(one.word for one in taken.values())
+    changed = sum(one.label not in ("", listing.labels[n]) for n, one in taken.items())
+    each = ", ".join(f"{words[word]:,} {word}" for word in DECISIONS if words[word])
+    lines = [
+        f"{len(taken):,} of {len(listing.paths):,} samples are decided: {each or 'none'}",
+        f"{changed:,} labels are changed, {words['drop']:,} samples dropped; all others are as they were",
+    ]
+    if renamed:
+        few = "; ".join(renamed[:5]) + ("; …" if len(renamed) > 5 else "")
+        lines.append(f"{len(renamed):,} files got another name, because theirs was taken: {few}")
+    return Mended(out, changed, words["drop"], [*lines, f"written: {out}"])

@@ -1,0 +1,369 @@
+"""mend: the decisions of a page become data, the input stays, and what does not fit is refused."""
+
+import csv
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from robust_lib import __main__
+from robust_lib.find import cells, pages, reading, search
+from robust_lib.find import mend as mended_by
+from robust_lib.find.mend import COLUMNS
+from tests.find.test_reading import save, snapshot
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """One thread, no figure, and no time measured."""
+    monkeypatch.setattr(pages, "_matrix_figure", lambda *_: {})
+    monkeypatch.setattr(search.Job, "seconds_per_sample", lambda _: 0.0)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def run(source, out, **options):
+    given = {"device": "cpu", "epochs": 1, "detector": "cl", "progress": False, "backbone": "none"} | options
+    return search.find(source, out, **given)
+
+
+@pytest.fixture
+def pets(tmp_path):
+    """Seven cats, one of them twice, and seven dogs, two of the names in both classes; a file that is broken."""
+    root = tmp_path / "pets"
+    for n in range(7):
+        save(root / "cat" / f"{n}.png", n)
+        save(root / "dog" / f"{n + 5}.png", n + 20)
+    save(root / "cat" / "old" / "copy of 0.png", 0)
+    (root / "cat" / "broken.png").write_bytes(b"no picture")
+    return root
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """The embeddings of twelve rows of text, in a CSV with columns of its own: names, and a note."""
+    rows = ["name,label,note"] + [f"id {n},{'ab'[n % 2]},note {n}; with more" for n in range(12)]
+    rows[4] = "=id 3,b,-note"
+    (tmp_path / "list.csv").write_text("\n".join(["path" + rows[0][4:], *rows[1:]]) + "\n", encoding="utf-8")
+    features = np.random.default_rng(0).normal(size=(12, 3))
+    np.save(tmp_path / "rows.npy", features)
+    return tmp_path / "list.csv"
+
+
+def decide(out, file, *rows, **changes):
+    """Writes decisions.csv for the run in `out`; rows: (path, decision, label)."""
+    key = json.loads((out / "run.json").read_text(encoding="utf-8"))["key"]
+    table = pd.read_csv(out / "ranked.csv", dtype=str, keep_default_na=False)
+    known = {cells.plain(row.path): row for row in table.itertuples()}
+    with file.open("w", newline="", encoding="utf-8") as opened:
+        writer = csv.DictWriter(opened, COLUMNS)
+        writer.writeheader()
+        for path, decision, label in rows:
+            row = {"run": key, "index": known[path][3], "path": path, "given": cells.plain(known[path].given)}
+            row |= {"decision": decision, "label": label} | changes
+            writer.writerow({name: cells.defused(text) for name, text in row.items()})
+    return file
+
+
+def tree(root):
+    files = (path for path in root.rglob("*") if path.suffix == ".png")
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+def test_a_list_of_a_folder(pets, tmp_path):
+    run(pets, tmp_path / "out")
+    before = snapshot(pets)
+    file = decide(
+        tmp_path / "out",
+        tmp_path / "d.csv",
+        ("cat/0.png", "suggestion", "dog"),
+        ("cat/1.png", "keep", "cat"),
+        ("cat/2.png", "drop", ""),
+        ("dog/5.png", "class", "cat"),
+        ("dog/6.png", "unsure", ""),
+    )
+    told = mended_by(tmp_path / "out", file)
+    assert told.out == tmp_path / "out" / "mended.csv"
+    assert (told.changed, told.dropped) == (3, 1)  # the copy of cat/0.png follows it
+    table = pd.read_csv(told.out, keep_default_na=False, index_col="path")
+    assert len(table) == 15
+    assert table.label["./../pets/cat/0.png"] == "dog"
+    assert table.label["./../pets/cat/old/copy of 0.png"] == "dog"
+    assert table.label["./../pets/dog/5.png"] == "cat"
+    assert table.label["./../pets/cat/broken.png"] == "cat"
+    assert "./../pets/cat/2.png" not in table.index
+    decided = table.find_decision[table.find_decision != ""]
+    assert sorted(decided) == ["class", "keep", "suggestion", "suggestion", "unsure"]
+    assert snapshot(pets) == before
+
+
+@pytest.mark.parametrize("how", ["links", "copies"])
+def test_a_copy_of_a_folder(pets, tmp_path, how):
+    run(pets, tmp_path / "out")
+    before, images = snapshot(pets), tree(pets)
+    rows = [("cat/5.png", "suggestion", "dog"), ("dog/7.png", "drop", ""), ("dog/8.png", "class", "cat")]
+    told = mended_by(tmp_path / "out", decide(tmp_path / "out", tmp_path / "d.csv", *rows), folder=how)
+    expected = dict(images)
+    expected["dog/5-2.png"] = expected.pop("cat/5.png")  # dog/5.png is another one
+    expected["cat/8.png"] = expected.pop("dog/8.png")
+    del expected["dog/7.png"]
+    assert tree(told.out) == expected
+    assert "1 files got another name, because theirs was taken: cat/5.png is dog/5-2.png" in told.summary
+    linked = os.path.samefile(told.out / "cat" / "8.png", pets / "dog" / "8.png")
+    assert linked == (how == "links")
+    assert snapshot(pets) == before
+    data = reading.read(told.out)
+    assert [p for p, done in zip(data.paths, data.decided, strict=True) if done] == ["cat/8.png", "dog/5-2.png"]
+    assert [problem.path for problem in data.problems] == ["cat/broken.png", "cat/old/copy of 0.png"]
+
+
+@pytest.mark.parametrize("folder", [None, "copies"])
+def test_find_goes_on_with_what_is_not_decided(pets, tmp_path, folder):
+    run(pets, tmp_path / "out")
+    rows = [("cat/1.png", "keep", "cat"), ("cat/2.png", "suggestion", "dog"), ("cat/3.png", "unsure", "")]
+    file = decide(tmp_path / "out", tmp_path / "d.csv", *rows)
+    told = mended_by(tmp_path / "out", file, folder=folder)
+    again = run(told.out, tmp_path / "again")
+    decided = {os.path.basename(again.data.paths[n]) for n in np.flatnonzero(again.data.decided)}
+    assert decided == {"1.png", "2.png"}
+    assert len(again.data.labels) == 14
+    assert not again.flagged[again.data.decided].any()
+    assert again.data.decided[again.ranking].tolist() == [False] * 12 + [True] * 2
+    text = (tmp_path / "again" / "index.html").read_text(encoding="utf-8")
+    data = json.loads(text.split('id="data">')[1].split("</script>")[0])
+    assert len(data["paths"]) == 12
+    assert not any(path.endswith(("/1.png", "/2.png")) for path in data["paths"])
+    assert any("2 were decided before" in line for line in again.summary)
+
+
+def test_decisions_add_up_over_rounds(pets, tmp_path):
+    run(pets, tmp_path / "out")
+    file = decide(tmp_path / "out", tmp_path / "d.csv", ("cat/1.png", "keep", "cat"))
+    first = mended_by(tmp_path / "out", file).out
+    run(first, tmp_path / "again")
+    path = "./../pets/cat/2.png"
+    file = decide(tmp_path / "again", tmp_path / "e.csv", (path, "suggestion", "dog"))
+    table = pd.read_csv(mended_by(tmp_path / "again", file).out, keep_default_na=False, index_col="path")
+    assert list(table) == ["label", "find_decision", "find_row"]
+    assert table.find_decision[["./../../pets/cat/1.png".replace("../../", "../"), path]].tolist() == [
+        "keep",
+        "suggestion",
+    ]
+
+
+def test_a_csv_keeps_its_columns_and_its_rows_of_features(listed, tmp_path):
+    run(listed, tmp_path / "out", features=tmp_path / "rows.npy")
+    rows = [("id 0", "drop", ""), ("=id 3", "suggestion", "a"), ("id 4", "keep", "a")]
+    told = mended_by(tmp_path / "out", decide(tmp_path / "out", tmp_path / "d.csv", *rows))
+    table = pd.read_csv(told.out, keep_default_na=False)
+    assert list(table) == ["path", "label", "note", "find_decision", "find_row"]
+    assert table.path.tolist() == [f"id {n}" if n != 3 else "'=id 3" for n in range(1, 12)]
+    assert table.label[2] == "a"
+    assert table.note[2] == "'-note"
+    assert table.find_row.tolist() == list(range(1, 12))
+    again = reading.read(told.out, tmp_path / "rows.npy")
+    assert again.paths[2] == "=id 3"
+    assert again.rows.tolist() == list(range(1, 12))
+    assert again.decided.tolist() == [n in (3, 4) for n in range(1, 12)]
+    features = np.load(tmp_path / "rows.npy")[1:]
+    expected = reading.read(listed, tmp_path / "rows.npy").features[1:]
+    assert np.corrcoef(again.features.ravel(), expected.ravel())[0, 1] > 0.99
+    with pytest.raises(ValueError, match=r"must have the rows that mended.csv names, to 11, got 11"):
+        reading.read(told.out, features)
+
+
+def test_rows_of_another_order_are_kept(pets, tmp_path):
+    """torchvision's order puts a folder's own files before those of its folders below."""
+    save(pets / "cat" / "zoo.png", 40)
+    paths = reading.list_samples(pets, True, None).orders["imagefolder"]
+    places = {path: n for n, path in enumerate(reading.list_samples(pets, True, None).orders["sorted"])}
+    assert [places[path] for path in paths] != sorted(places.values())
+    features = np.eye(len(paths))
+    run(pets, tmp_path / "out", features=features, paths="imagefolder")
+    told = mended_by(tmp_path / "out", decide(tmp_path / "out", tmp_path / "d.csv", ("cat/1.png", "drop", "")))
+    table = pd.read_csv(told.out, keep_default_na=False)
+    assert [paths[row] for row in table.find_row] == [path.removeprefix("./../pets/") for path in table.path]
+
+
+REFUSED = [
+    ({"run": "0" * 32}, r"line 2 is of another run, '0000"),
+    ({"index": "99"}, r"line 2: the input has no sample '99', 'cat/1.png', labelled 'cat'"),
+    ({"index": "-1"}, r"line 2: the input has no sample '-1'"),
+    ({"index": "²"}, r"line 2: the input has no sample '²'"),
+    ({"path": "cat/3.png"}, r"line 2: the input has no sample"),
+    ({"given": "dog"}, r"line 2: the input has no sample"),
+    ({"decision": "delete"}, r"decision must be one of keep, suggestion, class, drop, unsure, got 'delete'"),
+    ({"decision": "class", "label": "bird"}, r"label must be a class of the run, got 'bird'"),
+    ({"decision": "class", "label": "../x"}, r"label must be a class of the run, got '../x'"),
+    ({"decision": "class", "label": "cat"}, r"class does not go with label 'cat' where 'cat' is given"),
+    ({"decision": "keep", "label": "dog"}, r"keep does not go with label 'dog'"),
+    ({"decision": "drop", "label": "dog"}, r"drop does not go with label 'dog'"),
+]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One run that tests only read."""
+    root = tmp_path_factory.mktemp("finished")
+    for n in range(5):
+        save(root / "pets" / "cat" / f"{n}.png", n)
+        save(root / "pets" / "dog" / f"{n}.png", n + 20)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pages, "_matrix_figure", lambda *_: {})
+        run(root / "pets", root / "out")
+    return root
+
+
+@pytest.mark.parametrize(("changes", "message"), REFUSED)
+def test_decisions_that_do_not_fit_are_refused(finished, tmp_path, changes, message):
+    file = decide(finished / "out", tmp_path / "d.csv", ("cat/1.png", "keep", "cat"), **changes)
+    with pytest.raises(ValueError, match=message):
+        mended_by(finished / "out", file)
+    assert not (finished / "out" / "mended.csv").exists()
+
+
+def test_files_that_are_no_decisions_are_refused(finished, tmp_path, monkeypatch):
+    out, file = finished / "out", tmp_path / "d.csv"
+    decide(out, file, ("cat/1.png", "keep", "cat"), ("cat/1.png", "drop", ""))
+    with pytest.raises(ValueError, match=r"line 3: a second decision on 'cat/1.png'"):
+        mended_by(out, file)
+    file.write_text("path,label\nx,y\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"must have the columns run, index, .*, got 'path,label'"):
+        mended_by(out, file)
+    file.write_text(",".join(COLUMNS) + '\n"a', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"line 2 cannot be read"):
+        mended_by(out, file)
+    file.write_text(",".join(COLUMNS) + "\na,b\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"line 2 cannot be read: a cell is missing"):
+        mended_by(out, file)
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match=r"must be UTF-8"):
+        mended_by(out, file)
+    monkeypatch.setattr(cells, "MOST_BYTES", 5)
+    with pytest.raises(ValueError, match=r"must have at most 5 bytes, got more"):
+        mended_by(out, file.with_name(decide(out, file, ("cat/1.png", "keep", "cat")).name))
+
+
+def test_a_file_that_a_spreadsheet_program_saved_is_read(finished, tmp_path):
+    file = decide(finished / "out", tmp_path / "d.csv", ("cat/1.png", "drop", ""), ("dog/2.png", "unsure", ""))
+    text = file.read_text(encoding="utf-8").replace(",", ";")
+    file.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    told = mended_by(finished / "out", file, tmp_path / "m.csv")
+    assert told.summary[0] == "2 of 10 samples are decided: 1 drop, 1 unsure"
+
+
+def label_changed(pets):
+    (pets / "cat" / "1.png").rename(pets / "dog" / "1.png")
+
+
+def picture_changed(pets):
+    save(pets / "cat" / "1.png", 99)
+
+
+def file_added(pets):
+    save(pets / "cat" / "9.png", 99)
+
+
+@pytest.mark.parametrize("change", [label_changed, picture_changed, file_added])
+def test_a_changed_input_is_refused(pets, tmp_path, change):
+    run(pets, tmp_path / "out")
+    file = decide(tmp_path / "out", tmp_path / "d.csv", ("cat/2.png", "keep", "cat"))
+    change(pets)
+    with pytest.raises(ValueError, match=r"must be as find saw it, but .*pets or a file it lists has changed"):
+        mended_by(tmp_path / "out", file)
+
+
+def test_decisions_on_the_input_before_its_change_are_of_another_run(pets, tmp_path):
+    run(pets, tmp_path / "out")
+    file = decide(tmp_path / "out", tmp_path / "d.csv", ("cat/2.png", "keep", "cat"))
+    os.utime(pets / "cat" / "1.png")  # touched, not changed: find sees the same data
+    run(pets, tmp_path / "out")
+    assert mended_by(tmp_path / "out", file, tmp_path / "m.csv").changed == 0
+    label_changed(pets)
+    run(pets, tmp_path / "out")
+    with pytest.raises(ValueError, match=r"is of another run"):
+        mended_by(tmp_path / "out", file, tmp_path / "n.csv")
+
+
+def test_where_it_may_write(finished, tmp_path):
+    out, pets = finished / "out", finished / "pets"
+    file = decide(out, tmp_path / "d.csv", ("cat/1.png", "keep", "cat"))
+    for inside in (pets, pets / "m.csv", pets / "cat" / "m"):
+        with pytest.raises(ValueError, match="out must not be inside the input"):
+            mended_by(out, file, inside)
+    with pytest.raises(ValueError, match="out must be new, got .*d.csv, which is there"):
+        mended_by(out, file, file)
+    with pytest.raises(ValueError, match="out must lie in a folder that is there"):
+        mended_by(out, file, tmp_path / "no" / "m.csv")
+    with pytest.raises(ValueError, match="folder must be one of links, copies, for a folder of images, got 'x'"):
+        mended_by(out, file, tmp_path / "m", folder="x")
+    with pytest.raises(ValueError, match="run must be a folder of find"):
+        mended_by(tmp_path, file)
+
+
+def test_a_run_that_is_not_finished_is_refused(finished, tmp_path):
+    record = json.loads((finished / "out" / "run.json").read_text(encoding="utf-8"))
+    (tmp_path / "run.json").write_text(json.dumps(record | {"status": "unfinished"}), encoding="utf-8")
+    with pytest.raises(ValueError, match="run must be finished by this version of find"):
+        mended_by(tmp_path, tmp_path / "d.csv")
+
+
+def test_a_copy_that_fails_leaves_nothing_there(pets, tmp_path, monkeypatch):
+    run(pets, tmp_path / "out")
+    file = decide(tmp_path / "out", tmp_path / "d.csv", ("cat/2.png", "keep", "cat"))
+
+    def fails(*_):
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", fails)
+    with pytest.raises(ValueError, match="cross-device link.*; copies can be made everywhere"):
+        mended_by(tmp_path / "out", file, folder="links")
+    assert not (tmp_path / "out" / "mended").exists()
+    mended_by(tmp_path / "out", file, folder="copies")
+    assert not (tmp_path / "out" / "mended.partial").exists()
+
+
+def test_the_command(finished, tmp_path):
+    out = finished / "out"
+    file = decide(out, tmp_path / "d.csv", ("cat/1.png", "suggestion", "dog"))
+    words = ["mend", str(out), str(file), "--out", str(tmp_path / "m.csv")]
+    done = CliRunner().invoke(__main__.main, words)
+    assert done.exit_code == 0, done.output
+    assert "1 labels are changed, 0 samples dropped" in done.output
+    again = CliRunner().invoke(__main__.main, words)
+    assert again.exit_code == 1
+    assert again.output.startswith("Error: out must be new")
+
+
+# --- cells --------------------------------------------------------------------------------------------
+
+FORMULAS = ["=1+2", "+a", "-a", "@x", "＝1", "'=1", "' x", " =1", '"=1"', "a;=1", 'a; "=1"', "a;b;-c", ";'@", "'"]
+
+
+@pytest.mark.parametrize("text", [*FORMULAS, "", "a", "-1", "+3.5", "a=b", "a-b", "x;y", "it's", "''", "a\t=1"])
+def test_cells_are_defused_and_read_again(text):
+    cell = cells.defused(text)
+    assert cells.plain(cell) == text
+    assert (cell != text) == (text in [*FORMULAS, "''", "a\t=1"])
+    for separator in (";", "\t"):
+        for part in cell.split(separator):
+            assert not part.strip(' "').startswith(tuple("=+-@＝")) or part in ("-1", "+3.5")
+
+
+def test_tables_are_defused(tmp_path, monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 255, (12, 8, 8), dtype=np.uint8)
+    for n, image in enumerate(pixels):
+        file = tmp_path / "in" / ("=cmd" if n % 2 else "-1") / f"@{n}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(file)
+    run(tmp_path / "in", tmp_path / "out")
+    table = pd.read_csv(tmp_path / "out" / "ranked.csv", dtype=str)
+    assert set(table.given) == {"-1", "'=cmd"}
+    assert {path[:3] for path in table.path} == {"'-1", "'=c"}
