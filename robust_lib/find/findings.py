@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from robust_lib.detection import Detection
-from robust_lib.find import neighbours
+from robust_lib.find import calibration, neighbours
+from robust_lib.find.calibration import Estimate
 from robust_lib.find.neighbours import Neighbours
 from robust_lib.find.reading import OwnData
 
@@ -22,6 +23,7 @@ class Findings:
     neighbours: each sample's place in feature space; empty where networks were trained on the images.
     key: names the run, and with it the decisions taken on its page. What data.decided has comes last in the
     ranking, and is not flagged.
+    wrong: how probable it is that a label is wrong; None for the detector "aum".
     """
 
     data: OwnData
@@ -34,11 +36,12 @@ class Findings:
     summary: list[str]
     neighbours: Neighbours = neighbours.NONE
     key: str = ""
+    wrong: Estimate | None = None
 
     @cached_property
     def table(self):
         """ranked.csv as a DataFrame: rank (from 1), path, index in the source, given and suggested label,
-        flagged, and each detector's score and verdict."""
+        flagged, each detector's score and verdict, and the probability that the given label is wrong."""
         import pandas as pd
 
         names = np.array(self.data.classes)
@@ -51,6 +54,8 @@ class Findings:
         }
         for name, one in self.detections.items():
             columns |= {f"score_{name}": one.score, f"flagged_{name}": one.flagged}
+        if self.wrong is not None:
+            columns["probability"] = self.wrong.probability
         table = pd.DataFrame(columns).iloc[self.ranking].reset_index(drop=True)
         table.insert(0, "rank", table.index + 1)
         return table
@@ -66,6 +71,12 @@ class Findings:
         """Neighbours' pairs and their gap, without the pairs of which both were decided before."""
         open_ = ~self.data.decided[self.neighbours.pairs].all(1)
         return self.neighbours.pairs[open_], self.neighbours.gap[open_]
+
+    @cached_property
+    def expected(self):
+        """expected.csv as a DataFrame: how many errors the first n of the ranking are expected to hold, as
+        calibration.curve; None for the detector "aum"."""
+        return None if self.wrong is None else calibration.curve(self.wrong, self.ranking)
 
     @cached_property
     def outliers(self):

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from robust_lib import detection, losses, records, training
 from robust_lib.detection import Detection, ThresholdRun
-from robust_lib.find import backbones, neighbours, pages, reading
+from robust_lib.find import backbones, calibration, neighbours, pages, reading
 from robust_lib.find.backbones import Backbone
 from robust_lib.find.cells import defused
 from robust_lib.find.findings import Findings
@@ -225,10 +225,20 @@ def _search(
     evidence = _evidence(job, out / "parts", settings, detector)
     found = replace(_findings(data, out, evidence, [*summary, line]), key=marks["key"])
     pages.write(found)
+    _write_expected(found)
     seconds = round(time.perf_counter() - began, 1)
     _write_run(out, data, detector, status="finished", seconds=seconds, **marks, **settings)
     _say(*found.summary[len(summary) + 1 :], f"look at {out / 'index.html'}")
     return found
+
+
+def _write_expected(found: Findings) -> None:
+    path = found.out / "expected.csv"
+    if found.expected is None:
+        path.unlink(missing_ok=True)  # of an earlier run with other detectors
+    else:
+        text = found.expected.to_csv(index=False, float_format="%.4g", lineterminator="\n")
+        records.atomically(path, text)
 
 
 def _say(*lines: str) -> None:
@@ -383,8 +393,11 @@ def _findings(data: OwnData, out: Path, evidence: dict, summary: list[str]) -> F
     if folds:
         verdict.insert(0, _agreement_line(probs, labels))
     places = neighbours.NONE if data.features is None else neighbours.search(data.features.numpy(), labels)
-    found = Findings(data, out, detections, flagged, ranking, suggested, probs, summary + verdict, places)
-    found.summary.extend(_neighbours_lines(found))
+    wrong = calibration.estimate(labels, probs) if folds else None
+    found = Findings(
+        data, out, detections, flagged, ranking, suggested, probs, summary + verdict, places, wrong
+    )
+    found.summary.extend([*_expected_lines(found), *_neighbours_lines(found)])
     return found
 
 
@@ -405,6 +418,33 @@ def _verdict(detections: dict[str, Detection], flagged: np.ndarray, states: list
     return lines + [HOW_TO_READ[name] for name in detections]
 
 
+def _expected_lines(found: Findings) -> list[str]:
+    """How many labels are wrong, how many of them the top holds, and where to stop looking."""
+    table = found.expected
+    if table is None:
+        return []
+    if not _learned(found.probs, found.data.labels):
+        return ["how many labels are wrong cannot be estimated from networks that learned little"]
+
+    def among(n: int) -> str:
+        row = table.iloc[np.searchsorted(table["first"], n)]
+        return f"{row.expected:,.0f} ({row.low:,.0f} … {row.high:,.0f}) of the first {n:,}"
+
+    looks = [n for n in calibration.LOOKS if n < len(found.ranking)]
+    last = calibration.stop(table)
+    lines = [f"labels expected to be wrong: {'; '.join(map(among, [*looks, len(found.ranking)]))}"]
+    held = np.interp(last, table["first"], table.planted)
+    about = (
+        f"among the next {calibration.WINDOW} fewer than {calibration.STOP_AT:.0%} are expected to be wrong"
+    )
+    if last == 0:
+        return [*lines, f"from the start, {about}: few labels are wrong, or none"]
+    return [
+        *lines,
+        f"a place to stop: after the first {last:,}, {about}; {held:.0%} of planted flips lie above it",
+    ]
+
+
 def _neighbours_lines(found: Findings) -> list[str]:
     if not len(found.neighbours.distance):
         return []
@@ -423,9 +463,14 @@ def _agreement_line(probs: np.ndarray, labels: np.ndarray) -> str:
         f"out of sample, the networks give {100 * agreement:.0f} % of the samples their given label; always "
         f"naming the largest class would give {100 * largest:.0f} %"
     )
-    if agreement >= max(LITTLE, largest + OF_THE_REST * (1 - largest)):
+    if _learned(probs, labels):
         return line
     return line + ": they learned little, trust the top of the ranking rather than the flags"
+
+
+def _learned(probs: np.ndarray, labels: np.ndarray) -> bool:
+    agreement, largest = (probs.argmax(1) == labels).mean(), np.bincount(labels).max() / len(labels)
+    return agreement >= max(LITTLE, largest + OF_THE_REST * (1 - largest))
 
 
 def _data_line(data: OwnData) -> str:

@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from robust_lib import __main__, detection, losses, records, training
 from robust_lib.data import noise
 from robust_lib.detection import confident
-from robust_lib.find import pages, reading, search
+from robust_lib.find import calibration, pages, reading, search
 from robust_lib.training import models
 from tests.find.test_reading import save, snapshot
 
@@ -102,7 +102,7 @@ def test_the_table_and_the_matrix(tmp_path):
     table = pd.read_csv(tmp_path / "out" / "ranked.csv", dtype={"given": str, "suggested": str, "path": str})
     assert list(table) == (
         ["rank", "path", "index", "given", "suggested", "flagged"]
-        + ["score_cl", "flagged_cl", "score_aum", "flagged_aum"]
+        + ["score_cl", "flagged_cl", "score_aum", "flagged_aum", "probability"]
     )
     assert table["rank"].tolist() == list(range(1, 201))
     assert (table.score_aum.diff().dropna() >= 0).all()
@@ -112,10 +112,34 @@ def test_the_table_and_the_matrix(tmp_path):
     expected = pd.crosstab(table.given, held).reindex(columns=list(found.data.classes), fill_value=0)
     np.testing.assert_array_equal(found.noise_matrix, expected)
     pd.testing.assert_frame_equal(
-        found.table.drop(columns=["score_cl", "score_aum"]),
-        table.drop(columns=["score_cl", "score_aum"]),
+        found.table.drop(columns=["score_cl", "score_aum", "probability"]),
+        table.drop(columns=["score_cl", "score_aum", "probability"]),
         check_dtype=False,
     )
+
+
+def test_errors_to_expect_are_said_and_written(tmp_path, capsys):
+    source, wrong = digits(tmp_path / "digits.npz", 400)
+    pixels = load_digits().data[:400]
+    found = run(source, tmp_path / "out", features=pixels, epochs=20)
+    assert found.table.probability.sum() == pytest.approx(wrong.sum(), rel=0.5)
+    np.testing.assert_allclose(
+        found.table.probability,
+        calibration.estimate(found.data.labels, found.probs).probability[found.ranking],
+    )
+    table = pd.read_csv(tmp_path / "out" / "expected.csv")
+    assert list(table) == ["first", "expected", "low", "high", "next", "planted"]
+    np.testing.assert_allclose(table.expected, found.table.probability.cumsum(), rtol=1e-3)
+    (line,) = (line for line in found.summary if line.startswith("labels expected to be wrong: "))
+    first, last = table.iloc[49], table.iloc[-1]
+    assert f"{first.expected:.0f} ({first.low:.0f} … {first.high:.0f}) of the first 50;" in line
+    assert line.endswith(f"{last.expected:.0f} ({last.low:.0f} … {last.high:.0f}) of the first 400")
+    assert f"a place to stop: after the first {calibration.stop(table)}," in capsys.readouterr().out
+    found = run(source, tmp_path / "out", detector="aum", features=pixels)
+    assert not (tmp_path / "out" / "expected.csv").exists()
+    assert "probability" not in found.table
+    found = run(source, tmp_path / "out", detector="cl", features=np.random.default_rng(0).random((400, 2)))
+    assert "how many labels are wrong cannot be estimated from networks that learned little" in found.summary
 
 
 KILLED = """
