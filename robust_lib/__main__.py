@@ -231,9 +231,16 @@ def sweep(name, show, scale, where, results, **options) -> None:
     "order of SOURCE.",
 )
 @click.option(
+    "--probs",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Probabilities (N, K) of your own network, out of sample, in place of training: an .npy, .npz or "
+    ".csv, rows in the order of SOURCE, columns in that of the classes or named by a CSV's header.",
+)
+@click.option(
     "--paths",
-    help="Which row of the features is which image of a folder: sorted (by class, then path), imagefolder "
-    "(torchvision's order), or a file of one path a line, as --list prints. Needed where orders differ.",
+    help="Which row of features or probs is which image of a folder: sorted (by class, then path), "
+    "imagefolder (torchvision's order), or a file of one path a line, as --list prints. Needed where orders "
+    "differ.",
 )
 @click.option(
     "--missing",

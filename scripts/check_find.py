@@ -29,7 +29,7 @@ from robust_lib.data import noise, people
 from robust_lib.detection import metrics
 from robust_lib.find import calibration
 
-IMAGES, SEEDS = 4000, 3
+IMAGES, SEEDS = 4000, 2
 FILE = records.RESULTS / "check_find.jsonl"
 FOLDER = Path(__file__).parents[1] / "build" / "check-find"
 SETS = {"cifar10": 10, "cifar100": 100}
@@ -119,16 +119,16 @@ def by_datalab(features: np.ndarray, given: np.ndarray, wrong: np.ndarray) -> di
     """The user's steps: a model, its cross-validation, a Datalab, its search, its table of label issues."""
     from cleanlab import Datalab
 
-    start = time.perf_counter()
+    start = time.process_time()
     model = LogisticRegression(max_iter=1000)
     probs = cross_val_predict(model, features, given, cv=5, method="predict_proba")
     lab = Datalab(data={"label": given}, label_name="label", task="classification")
     lab.find_issues(pred_probs=probs, features=features)
     issues = lab.get_issues("label")
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     score = issues["label_score"].to_numpy()
     flagged = issues["is_label_issue"].to_numpy()
-    return of_ranking(np.argsort(score, kind="stable"), score, flagged, wrong) | {"seconds": seconds}
+    return of_ranking(np.argsort(score, kind="stable"), score, flagged, wrong) | {"cpu_seconds": seconds}
 
 
 def measure(run: dict) -> dict:
@@ -138,17 +138,17 @@ def measure(run: dict) -> dict:
     given = given_labels(run["data"], run["noise"], true, run["seed"]).numpy()
     source = FOLDER / "set.npz"
     np.savez(source, features=features, labels=given)
-    start = time.perf_counter()
+    start = time.process_time()
     with contextlib.redirect_stdout(io.StringIO()):
         found = find.find(source, FOLDER / "find", device="cpu", progress=False, seed=run["seed"])
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     wrong = given != true.numpy()
     assert len(found.data.index) == len(wrong)
     ours = of_ranking(found.ranking, found.detections["aum"].score, found.flagged, wrong)
     by_probability = of_ranking(
         np.argsort(-found.wrong.probability), -found.wrong.probability, found.flagged, wrong
     )
-    row = {"samples": len(wrong), "realised_rate": float(wrong.mean()), "seconds": seconds} | ours
+    row = {"samples": len(wrong), "realised_rate": float(wrong.mean()), "cpu_seconds": seconds} | ours
     row["average_precision_probability"] = by_probability["average_precision"]
     with contextlib.redirect_stdout(io.StringIO()):
         theirs = by_datalab(features, given, wrong)
@@ -170,7 +170,14 @@ def table() -> str:
         "coverage",
     ]
     calibrated += ["stop", "recall_at_stop", "planted_at_stop", "share_wrong_after_stop"]
-    scores = ["precision_at_50", "precision_at_200", "recall", "precision", "average_precision", "seconds"]
+    scores = [
+        "precision_at_50",
+        "precision_at_200",
+        "recall",
+        "precision",
+        "average_precision",
+        "cpu_seconds",
+    ]
     beside = [name for score in scores for name in (score, f"datalab_{score}")]
     parts = (means[columns].mean().round(3).to_string() for columns in (calibrated, beside))
     return "\n\n".join([*parts, means.size().rename("seeds").to_string()])

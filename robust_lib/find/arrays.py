@@ -10,8 +10,9 @@ from robust_lib.find.labels import empty_missing, in_words, no_label
 from robust_lib.find.listing import Listing
 
 
-def read(path: Path, has_features: bool, missing) -> Listing:
-    """Opens only the arrays that are needed. ValueError for those that do not fit."""
+def read(path: Path, has_features: bool, has_probs: bool, missing) -> Listing:
+    """Opens only the arrays that are needed, its features unless others are given. ValueError for those that
+    do not fit."""
     try:
         pack = np.load(path, allow_pickle=False)
     except Exception as error:  # zip, zlib, header and pickle errors alike
@@ -21,7 +22,7 @@ def read(path: Path, has_features: bool, missing) -> Listing:
             raise ValueError(f"{path} must hold labels (N,), got {', '.join(pack.files) or 'nothing'}")
         listing = _labelled(path, _member(pack, "labels", path), _member(pack, "classes", path), missing)
         values = None if has_features else _member(pack, "features", path)
-        needs_images, images = not has_features and values is None, None
+        needs_images, images = not (has_features or has_probs) and values is None, None
         try:
             images = _grey_or_colour(_member(pack, "images", path))
         except ValueError as error:

@@ -34,8 +34,8 @@ def load(features) -> np.ndarray:
 
 def take(listing: Listing, paths) -> None:
     """listing.features become those of the usable samples, standardised. Samples without any are left out."""
-    listing.rows, given = _row_of(listing, paths), listing.features
-    rows = listing.rows
+    given = listing.features
+    rows = listing.rows = row_of(listing, paths, len(given), "features")
     listing.drop(np.flatnonzero(rows < 0), "it has no row of features")
     listing.drop(np.flatnonzero(~_finite(given)[rows]), "its features hold NaN or infinity")
     kept = np.flatnonzero(listing.usable)
@@ -49,17 +49,18 @@ def take(listing: Listing, paths) -> None:
         listing.notes.append(f"{clipped.sum():,} samples have features {what}")
 
 
-def _row_of(listing: Listing, paths) -> np.ndarray:
-    """The row of features of each sample, int64 (N,), -1 where it has none."""
-    count, orders = len(listing.features), listing.orders
+def row_of(listing: Listing, paths, count: int, what: str) -> np.ndarray:
+    """Which of `count` rows is that of each sample, int64 (N,), -1 where it has none. what: "features" or
+    "probs", for the errors."""
+    orders = listing.orders
     if listing.rows is not None and paths is None:
         if listing.rows.max() >= count:
             raise ValueError(
-                f"features must have the rows that {listing.source.name} names, to {listing.rows.max()}, "
+                f"{what} must have the rows that {listing.source.name} names, to {listing.rows.max()}, "
                 f"got {count}"
             )
         return listing.rows
-    paths = _only_order(listing, count) if paths is None else paths
+    paths = _only_order(listing, count, what) if paths is None else paths
     if paths is None:
         return np.arange(count)
     if not any(map(any, orders.values())):
@@ -67,30 +68,30 @@ def _row_of(listing: Listing, paths) -> np.ndarray:
     is_name = str(paths) in orders
     order = orders[str(paths)] if is_name else _read_order(Path(paths))
     if len(order) != count:
-        raise ValueError(f"features must have a row for each of {len(order)} paths, got {count}")
-    return _matched(listing, order, paths, typed=not is_name)
+        raise ValueError(f"{what} must have a row for each of {len(order)} paths, got {count}")
+    return _matched(listing, order, paths, what, typed=not is_name)
 
 
-def _only_order(listing: Listing, count: int) -> str | None:
+def _only_order(listing: Listing, count: int, what: str) -> str | None:
     """The order that must be meant; None where row n is that of sample n. ValueError where there are two."""
     orders = listing.orders
     fits = [name for name, order in orders.items() if len(order) == count]
     differ = len({tuple(order) for order in orders.values()}) > 1
     if differ and len(fits) > 1:
         raise ValueError(
-            "features could come in the order of sorted paths or in that of torchvision.ImageFolder, and "
+            f"{what} could come in the order of sorted paths or in that of torchvision.ImageFolder, and "
             f"{listing.source} has files for which these differ: say which by paths ('sorted', "
             "'imagefolder', or a file of one path a line)"
         )
     if differ and fits:
         only = f"{fits[0]!r}, the only one of {count} files"
-        listing.notes.append(f"rows of features are taken in the order {only}")
+        listing.notes.append(f"rows of {what} are taken in the order {only}")
         return fits[0]
     if count != len(listing.paths):
         lengths = {len(order): name for name, order in orders.items()}
         files = " or ".join(f"{length} files ({name!r})" for length, name in lengths.items())
         allowed = files if len(lengths) > 1 else f"{len(listing.paths)} samples"
-        raise ValueError(f"features must have a row for each of {allowed}, got {count}")
+        raise ValueError(f"{what} must have a row for each of {allowed}, got {count}")
     return None
 
 
@@ -104,7 +105,7 @@ def _read_order(file: Path) -> list[str]:
     return [line.removesuffix("\r") for line in lines if line.strip()]
 
 
-def _matched(listing: Listing, order: list[str], paths, typed: bool) -> np.ndarray:
+def _matched(listing: Listing, order: list[str], paths, what: str, typed: bool) -> np.ndarray:
     """Finds each line's sample: by its path from the source's folder, from here, or from one folder up.
 
     typed: blanks around a line are dropped where it is not found with them.
@@ -118,7 +119,7 @@ def _matched(listing: Listing, order: list[str], paths, typed: bool) -> np.ndarr
         tries = (os.path.abspath(base / name) for name in names for base in bases)
         n = next((place[name] for name in tries if name in place), None)
         if n is None:
-            listing.problems.append(Problem(shown(line), "a row of features without a usable file"))
+            listing.problems.append(Problem(shown(line), f"a row of {what} without a usable file"))
         elif rows[n] >= 0:
             raise ValueError(f"paths must differ, got {line} in lines {rows[n] + 1} and {row + 1} of {paths}")
         else:

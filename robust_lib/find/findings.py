@@ -19,7 +19,8 @@ class Findings:
 
     flagged: bool (N,). ranking: int64 (N,), positions, the most suspicious first. suggested: int64 (N,), the
     network's class, of the flagged ones its best other than the given. detections: by detector, "cl" and
-    "aum". probs: float32 (N, K), out of sample but for the detector "aum". out: the folder with the pages.
+    "aum". probs: (N, K), out of sample but for the detector "aum". What cleanlab calls labels and pred_probs
+    are data.labels and probs; flagged is what its find_label_issues returns. out: the folder with the pages.
     neighbours: each sample's place in feature space; empty where networks were trained on the images.
     key: names the run, and with it the decisions taken on its page. What data.decided has comes last in the
     ranking, and is not flagged.
@@ -41,7 +42,8 @@ class Findings:
     @cached_property
     def table(self):
         """ranked.csv as a DataFrame: rank (from 1), path, index in the source, given and suggested label,
-        flagged, each detector's score and verdict, and the probability that the given label is wrong."""
+        flagged, each detector's score and verdict, the probability that the given label is wrong, and text
+        where the data have it."""
         import pandas as pd
 
         names = np.array(self.data.classes)
@@ -56,6 +58,8 @@ class Findings:
             columns |= {f"score_{name}": one.score, f"flagged_{name}": one.flagged}
         if self.wrong is not None:
             columns["probability"] = self.wrong.probability
+        if self.data.texts is not None:
+            columns["text"] = self.data.texts
         table = pd.DataFrame(columns).iloc[self.ranking].reset_index(drop=True)
         table.insert(0, "rank", table.index + 1)
         return table
@@ -112,6 +116,51 @@ class Findings:
             "distance": gap,
         }
         return pd.DataFrame(columns)
+
+    def issues(self):
+        """A DataFrame of the samples in the order of the source, its columns named as those of Datalab.
+
+        Its index is data.index, the rows of the source. is_label_issue, label_score (0 ... 1, the lower, the
+        worse: 1 - the probability that the label is wrong; for the detector "aum" the share of samples that
+        rank above), given_label and predicted_label as class names. With features also is_outlier_issue (a
+        distance beyond Tukey's fence, the third quartile + 1.5 times the range between the quartiles),
+        outlier_score (1/(1 + distance), 0 ... 1), is_near_duplicate_issue,
+        near_duplicate_score (1 - exp(-distance) to the nearest near duplicate, 1 where there is none) and
+        near_duplicate_sets (arrays of the rows of these). Scores are ours: Datalab's have other scales.
+        """
+        import pandas as pd
+
+        names, count = np.array(self.data.classes), len(self.ranking)
+        share = np.empty(count)
+        share[self.ranking] = np.arange(count) / count
+        columns = {
+            "is_label_issue": self.flagged,
+            "label_score": share if self.wrong is None else 1 - self.wrong.probability,
+            "given_label": names[self.data.labels],
+            "predicted_label": names[self.suggested],
+        }
+        if len(self.neighbours.distance):
+            columns |= self._outlier_columns() | self._near_duplicate_columns()
+        return pd.DataFrame(columns, index=self.data.index)
+
+    def _outlier_columns(self) -> dict:
+        distance = self.neighbours.distance
+        first, third = np.percentile(distance, (25, 75))
+        far = distance > third + 1.5 * (third - first)
+        return {"is_outlier_issue": far, "outlier_score": 1 / (1 + distance)}
+
+    def _near_duplicate_columns(self) -> dict:
+        count, pairs = len(self.ranking), self.neighbours.pairs
+        nearest, sets = np.full(count, np.inf), [[] for _ in range(count)]
+        for (one, other), gap in zip(pairs, self.neighbours.gap, strict=True):
+            for here, there in ((one, other), (other, one)):
+                nearest[here] = min(nearest[here], gap)
+                sets[here].append(self.data.index[there])
+        return {
+            "is_near_duplicate_issue": np.isfinite(nearest),
+            "near_duplicate_score": 1 - np.exp(-nearest),
+            "near_duplicate_sets": [np.array(rows, dtype=np.int64) for rows in sets],
+        }
 
     @property
     def noise_matrix(self) -> np.ndarray:

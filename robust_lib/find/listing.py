@@ -34,13 +34,15 @@ class Samples:
     """N samples of a source, and where their pictures are.
 
     paths: names for people (relative to the folder or the CSV's folder; the position in an array).
-    files: None for a sample without a picture. pixels: of each sample of an array, uint8 (H, W) or (H, W, 3).
-    scales: of deep pictures, by kind. stamp: md5 of what the source lists, with the files' sizes and times.
-    copies: of each sample left out as a copy within its class, by place in the source, the one that is kept.
+    texts: what a table has in its column text. files: None for a sample without a picture. pixels: of each
+    sample of an array, uint8 (H, W) or (H, W, 3). scales: of deep pictures, by kind. stamp: md5 of what the
+    source lists, with the files' sizes and times. copies: of each sample left out as a copy within its class,
+    by place in the source, the one that is kept.
     """
 
     source: Path
     paths: list[str]
+    texts: list[str] | None = None
     files: list[Path | None] | None = None
     pixels: np.ndarray | list[np.ndarray] | None = field(default=None, repr=False)
     scales: dict[str, pictures.Scale] = field(default_factory=dict)
@@ -72,9 +74,10 @@ class Listing(Samples):
 
     labels: "" where there is none. classes: the names that the source itself gives, if it does. orders: in
     which rows of features may come, by name. originals: the pixels of an array before they were scaled.
-    emptied: the words, in small letters, that were read as "no label". usable: bool (N,). decisions: what
-    was decided of each before (mend writes it into its results), "" for nothing. rows: int64 (N,), its row of
-    features, -1 for none; None before these are read. table: what a CSV holds beside path and label.
+    emptied: the words, in small letters, that were read as "no label". probs: (N, K), and columns, their
+    names if they have any. usable: bool (N,). decisions: what was decided of each before (mend writes it into
+    its results), "" for nothing. rows: int64 (N,), its row of features or probs, -1 for none; None before
+    these are read. table: what a CSV holds beside path and label.
     """
 
     labels: list[str]
@@ -82,6 +85,8 @@ class Listing(Samples):
     orders: dict[str, list[str]] = field(default_factory=dict)
     originals: np.ndarray | None = None
     features: np.ndarray | None = None
+    probs: np.ndarray | None = None
+    columns: list[str] = field(default_factory=list)
     emptied: set[str] = field(default_factory=set)
     decisions: list[str] = field(default_factory=list)
     rows: np.ndarray | None = None

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from robust_lib.find import arrays, folder, pictures, tables
+from robust_lib.find import arrays, folder, pictures, probabilities, tables
 from robust_lib.find import features as feature_rows
 from robust_lib.find.labels import in_order, look_alikes, no_label
 from robust_lib.find.listing import Listing, Problem, Samples, shown
@@ -34,9 +34,9 @@ class OwnData(Samples):
     index: int64 (N,), the place in the source: the row of an array or of a CSV (the header not counted), or
     in the sorted list of a folder's images. labels: int64 (N,), numbers into classes.
     decided: bool (N,), which were decided before, so that they are not to be shown again. rows: int64 (L,),
-    the row of features of each of the L samples listed, -1 for none, or None where there are no features.
-    images: uint8 (N, C, S, S), or None where features were given; features: float32 (N, D), standardised, or
-    None.
+    the row of features or probs of each of the L samples listed, -1 for none, or None where these are none.
+    images: uint8 (N, C, S, S), or None where features or probs were given; features: float32 (N, D),
+    standardised, or None; probs: float64 (N, K), or None.
     """
 
     index: np.ndarray
@@ -46,27 +46,31 @@ class OwnData(Samples):
     features: torch.Tensor | None
     decided: np.ndarray
     rows: np.ndarray | None
+    probs: np.ndarray | None = None
 
     @property
     def signature(self) -> str:
         """md5 of all that training sees, and of the names: the same data, the same signature."""
         digest = hashlib.md5(repr((self.paths, self.classes)).encode(), usedforsecurity=False)
         inputs = self.images if self.features is None else self.features
-        for array in (self.index, self.labels, inputs.numpy()):
-            digest.update(np.ascontiguousarray(array))
+        for array in (self.index, self.labels, None if inputs is None else inputs.numpy(), self.probs):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array))
         return digest.hexdigest()
 
 
-def read(source, features=None, least: int = 2, paths=None, missing=None) -> OwnData:
+def read(source, features=None, least: int = 2, paths=None, missing=None, probs=None) -> OwnData:
     """The samples of a folder with one sub-folder of images per class, of a .csv, or of an .npz.
 
     A CSV (or .tsv) has columns path (relative to its folder, or absolute) and label, between commas,
-    semicolons, tabs or bars; without a header these are its first two. Where features are given its paths may
-    be ids, or missing. An .npz has labels (N,), integers or text, and images (N, H, W), (N, H, W, C) or
-    (N, C, H, W), or features (N, D); classes, an array of names, is optional.
+    semicolons, tabs or bars; without a header these are its first two. Where features or probs are given its
+    paths may be ids (in a column path or id), or missing. Its column text, if it has one, is shown. An .npz
+    has labels (N,), integers or text, and images (N, H, W), (N, H, W, C) or (N, C, H, W), or features (N, D);
+    classes, an array of names, is optional.
     features: an array (N, D), a tensor or an .npy file, its rows in the order of the source; then images are
-    only shown. paths: which row belongs to which file: a text file of one path a line, or for a folder
-    "sorted" or "imagefolder" (torchvision's), which is needed where these two differ.
+    only shown. probs: the same of probabilities (N, K), out of sample, or a file that probabilities.load
+    takes. paths: which row belongs to which file: a text file of one path a line, or for a folder "sorted" or
+    "imagefolder" (torchvision's), which is needed where these two differ.
     missing: the word or words that mean "no label" in a CSV or an .npz, in place of nan, none, null, "?" and,
     where it is the only negative class number, -1. A folder's name is always a label.
     Images get one size: their own up to 40 pixels a side if they are square and alike, 32 or 64 otherwise,
@@ -74,7 +78,7 @@ def read(source, features=None, least: int = 2, paths=None, missing=None) -> Own
     are left out. Raises ValueError where nothing can be read, where rows or labels could mean two things, or
     where fewer than two classes remain.
     """
-    listing = list_samples(Path(source), features is not None, missing)
+    listing = list_samples(Path(source), features is not None, missing, probs is not None)
     unused = () if missing is None else sorted(no_label(missing) - listing.emptied - {""})
     if unused:
         words = ", ".join(map(repr, unused))
@@ -82,9 +86,12 @@ def read(source, features=None, least: int = 2, paths=None, missing=None) -> Own
     if features is not None:
         listing.features = feature_rows.load(features)
     listing.drop([n for n, label in enumerate(listing.labels) if not label], "no label")
-    _check_files(listing)
+    _check_files(listing, needed=listing.features is None and probs is None)
+    rows = None if probs is None else probabilities.take(listing, probs, paths)
     if listing.features is not None:
         feature_rows.take(listing, paths)
+    listing.rows = listing.rows if rows is None else rows
+    if listing.features is not None or probs is not None:
         return _finish(listing, None, least)
     if paths is not None:
         raise ValueError(f"paths says in which order features come; got {str(paths)!r} without features")
@@ -101,30 +108,31 @@ def list_paths(source) -> str:
     return "".join(f"{path}\n" for path in next(iter(orders.values())))
 
 
-def list_samples(source: Path, has_features: bool, missing) -> Listing:
+def list_samples(source: Path, has_features: bool, missing, has_probs: bool = False) -> Listing:
     """What `read` begins with. ValueError as there."""
     if source.is_dir():
         return folder.read(source).stamped()
-    reader = {".csv": tables.read, ".tsv": tables.read, ".npz": arrays.read}.get(source.suffix.lower())
-    if reader and source.is_file():
-        return reader(source, has_features, missing).stamped()
+    if source.is_file() and source.suffix.lower() in (".csv", ".tsv"):
+        return tables.read(source, has_features or has_probs, missing).stamped()
+    if source.is_file() and source.suffix.lower() == ".npz":
+        return arrays.read(source, has_features, has_probs, missing).stamped()
     there = "something else" if source.exists() else "nothing there"
     raise ValueError(f"source must be a folder, a .csv or an .npz, got {str(source)!r} ({there})")
 
 
-def _check_files(listing: Listing) -> None:
-    """Leaves out samples without a file; where features are given such a sample only has no picture."""
+def _check_files(listing: Listing, needed: bool) -> None:
+    """Leaves out samples without a file; where files are not needed such a sample only has no picture."""
     files = listing.files or []
     for n in np.flatnonzero(listing.usable[: len(files)]):
         why = _cannot_open(files[n])
-        if why and listing.features is None:
+        if why and needed:
             listing.drop(n, why)
         elif why:
             files[n] = None
         elif shown(files[n]) != str(files[n]):
             why = "its name holds control characters or bytes that are no UTF-8, written \\x.. here"
             listing.remark(n, why)
-    if None in files:
+    if None in files and not (all(file is None for file in files) and listing.texts):
         listing.notes.append(f"{files.count(None):,} of {len(files):,} samples have no picture to show")
     listing.files = files if any(files) else None
 
@@ -276,6 +284,7 @@ def _finish(listing: Listing, images: torch.Tensor | None, least: int) -> OwnDat
     return OwnData(
         source=listing.source,
         paths=[listing.paths[n] for n in index],
+        texts=listing.texts and [listing.texts[n] for n in index],
         files=listing.files and [listing.files[n] for n in index],
         pixels=None if listing.pixels is None else [listing.pixels[n] for n in index],
         scales=listing.scales,
@@ -290,4 +299,5 @@ def _finish(listing: Listing, images: torch.Tensor | None, least: int) -> OwnDat
         features=features if features is None or used.all() else features[used],
         decided=np.array([listing.decisions[n] in SETTLED for n in index]),
         rows=listing.rows,
+        probs=None if listing.probs is None else probabilities.of_classes(listing, index, classes),
     )

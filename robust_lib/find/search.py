@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from robust_lib import detection, losses, records, training
 from robust_lib.detection import Detection, ThresholdRun
-from robust_lib.find import backbones, calibration, neighbours, pages, reading
+from robust_lib.find import backbones, calibration, neighbours, pages, probabilities, reading
 from robust_lib.find.backbones import Backbone
 from robust_lib.find.cells import defused
 from robust_lib.find.findings import Findings
@@ -141,6 +141,7 @@ def find(
     epochs: int | None = None,
     device: str = "auto",
     features=None,
+    probs=None,
     paths=None,
     missing=None,
     seed: int = 0,
@@ -148,9 +149,11 @@ def find(
 ) -> Findings:
     """Searches a data set for wrong labels and writes what it finds to the folder `out`.
 
-    source, features, paths, missing: as reading.read. out: by default find-NAME in the working directory;
-    holds ranked.csv, index.html, noise_matrix.csv, .png and .svg, problems.csv, run.json and parts/, from
-    which the same call goes on after an interruption; with features also outliers.csv and duplicates.csv.
+    source, features, probs, paths, missing: as reading.read. With probs nothing is trained, and Confident
+    Learning judges them; features then serve the lists of outliers and duplicates alone. out: by default
+    find-NAME in the working directory; holds ranked.csv, index.html, noise_matrix.csv, .png and .svg,
+    problems.csv, run.json and parts/, from which the same call goes on after an interruption; but for the
+    detector "aum" also expected.csv, and with features outliers.csv and duplicates.csv.
     backbone: a network of timm, on whose frozen features of the images a linear head is trained, or "none",
     to train networks from scratch; by default data.BACKBONE, or "none" where timm or its weights are missing,
     which is said. weights: a file of the backbone's, in place of its own. loss: one of LOSSES or a loss.
@@ -167,12 +170,12 @@ def find(
         raise ValueError(f"detector must be {allowed}, got {detector!r} and {loss!r}")
     out = _output_folder(out, Path(source))
     asked = weights is not None or backbone not in (None, backbones.NONE)
-    eyes, remark = backbones.load(backbone, weights) if asked or features is None else (None, "")
-    data = reading.read(source, features, least=FOLDS, paths=paths, missing=missing)
+    own = features is not None or probs is not None
+    eyes, remark = backbones.load(backbone, weights) if asked or not own else (None, "")
+    data = reading.read(source, features, FOLDS, paths, missing, probs)
     pages.rehearse(data.classes)  # what cannot be drawn fails now rather than after hours of training
-    if data.features is not None:
-        if asked:
-            raise ValueError(f"backbone must be left out where features are given, got {backbone or weights}")
+    if data.features is not None or data.probs is not None:
+        _refuse_what_trains(asked and (backbone or weights), detector, epochs, data)
         eyes, remark = None, ""
     summary = [_data_line(data), *data.notes, *_formula_note(data), *filter(None, [remark])]
     if data.decided.any():
@@ -180,8 +183,10 @@ def find(
             f"{data.decided.sum():,} were decided before: training sees them, the page shows the others"
         )
     loss = LOSSES[loss] if isinstance(loss, str) else loss
-    marks = _marks(data, (str(eyes), str(loss), epochs, seed, detector), features is not None, missing)
+    marks = _marks(data, (str(eyes), str(loss), epochs, seed, detector), own, missing)
     _begin(out, data, detector, summary, marks)
+    if data.probs is not None:
+        return _judge(data, out, summary, marks, began)
     device = training.pick_device(device)
     data = _seen(eyes, data, out, device, progress) if eyes else data
     job = _job(data, loss, epochs, seed, str(device), progress, eyes)
@@ -199,6 +204,16 @@ def _marks(data: OwnData, settings: tuple, own_features: bool, missing) -> dict:
         "rows": None if rows is None or (rows == np.arange(len(rows))).all() else rows.tolist(),
         "copies": sorted(data.copies.items()),
     }
+
+
+def _refuse_what_trains(backbone, detector: str, epochs: int | None, data: OwnData) -> None:
+    what = "features" if data.probs is None else "probs"
+    if backbone:
+        raise ValueError(f"backbone must be left out where {what} are given, got {backbone}")
+    if data.probs is not None and detector == "aum":
+        raise ValueError("detector must be 'cl' or 'both' where probs are given, got 'aum', which trains")
+    if data.probs is not None and epochs is not None:
+        raise ValueError(f"epochs must be left out where probs are given, got {epochs}")
 
 
 def _begin(out: Path, data: OwnData, detector: str, summary: list[str], marks: dict) -> None:
@@ -223,12 +238,29 @@ def _search(
     settings, line = _settings(job, data), _job_line(job, detector)
     _say(line)
     evidence = _evidence(job, out / "parts", settings, detector)
-    found = replace(_findings(data, out, evidence, [*summary, line]), key=marks["key"])
+    detections, probs = _detections(data.labels, job.classes, evidence)
+    states = [str(part["state"]) for part in evidence.values()]
+    found = _findings(data, out, detections, probs, states, [*summary, line])
+    return _written(found, detector, marks | settings, len(summary) + 1, began)
+
+
+def _judge(data: OwnData, out: Path, summary: list[str], marks: dict, began: float) -> Findings:
+    """Confident Learning on the probabilities that were given."""
+    remarks = probabilities.remarks(data.labels, data.probs)
+    detections = {"cl": detection.confident_learning(data.labels, data.probs)}
+    found = _findings(data, out, detections, data.probs, [], [*summary, *remarks])
+    settings = {"data_md5": data.signature, "library_md5": records.library_md5()}
+    return _written(found, "cl", marks | settings, len(summary), began)
+
+
+def _written(found: Findings, detector: str, settings: dict, said: int, began: float) -> Findings:
+    """The findings, after the pages are written. said: how many lines of the summary are on the terminal."""
+    found = replace(found, key=settings["key"])
     pages.write(found)
     _write_expected(found)
     seconds = round(time.perf_counter() - began, 1)
-    _write_run(out, data, detector, status="finished", seconds=seconds, **marks, **settings)
-    _say(*found.summary[len(summary) + 1 :], f"look at {out / 'index.html'}")
+    _write_run(found.out, found.data, detector, status="finished", seconds=seconds, **settings)
+    _say(*found.summary[said:], f"look at {found.out / 'index.html'}")
     return found
 
 
@@ -370,8 +402,8 @@ def _store(folder: Path, name: str, key: str, arrays: dict[str, np.ndarray]) -> 
     records.atomically(folder / f"{name.replace(' ', '-')}.npz", buffer.getvalue())
 
 
-def _findings(data: OwnData, out: Path, evidence: dict, summary: list[str]) -> Findings:
-    labels, classes = data.labels, len(data.classes)
+def _detections(labels: np.ndarray, classes: int, evidence: dict) -> tuple[dict[str, Detection], np.ndarray]:
+    """What each detector says, and probabilities (N, K): out of sample where folds were trained."""
     folds = [part for name, part in evidence.items() if name.startswith("fold")]
     runs = [part for name, part in evidence.items() if name.startswith("threshold")]
     detections, probs = {}, np.mean([part["probs"] for part in runs], axis=0) if runs else None
@@ -383,22 +415,44 @@ def _findings(data: OwnData, out: Path, evidence: dict, summary: list[str]) -> F
     if runs:
         pairs = [ThresholdRun(*(torch.from_numpy(part[key]) for key in ("margins", "mask"))) for part in runs]
         detections["aum"] = detection.area_under_margin(labels, pairs)
+    return detections, probs
+
+
+def _findings(
+    data: OwnData, out: Path, detections: dict, probs: np.ndarray, states: list[str], summary: list[str]
+) -> Findings:
+    """states: as _verdict."""
+    labels, out_of_sample = data.labels, "cl" in detections
     flagged = np.logical_and.reduce([one.flagged for one in detections.values()]) & ~data.decided
-    ranking = detections["aum" if runs else "cl"].ranking
+    ranking = detections.get("aum", detections.get("cl")).ranking
     ranking = ranking[np.argsort(data.decided[ranking], kind="stable")]  # what was decided before comes last
     others = probs.copy()
     others[np.arange(len(labels)), labels] = -1
-    suggested = np.where(flagged, others.argmax(1), probs.argmax(1))
-    verdict = _verdict(detections, flagged, [str(part["state"]) for part in evidence.values()])
-    if folds:
+    verdict = _verdict(detections, flagged, states)
+    if out_of_sample:
         verdict.insert(0, _agreement_line(probs, labels))
-    places = neighbours.NONE if data.features is None else neighbours.search(data.features.numpy(), labels)
-    wrong = calibration.estimate(labels, probs) if folds else None
     found = Findings(
-        data, out, detections, flagged, ranking, suggested, probs, summary + verdict, places, wrong
+        data=data,
+        out=out,
+        detections=detections,
+        flagged=flagged,
+        ranking=ranking,
+        suggested=np.where(flagged, others.argmax(1), probs.argmax(1)),
+        probs=probs,
+        summary=summary + verdict,
+        neighbours=neighbours.NONE
+        if data.features is None
+        else neighbours.search(data.features.numpy(), labels),
+        wrong=_estimate(data, probs) if out_of_sample else None,
     )
     found.summary.extend([*_expected_lines(found), *_neighbours_lines(found)])
     return found
+
+
+def _estimate(data: OwnData, probs: np.ndarray) -> calibration.Estimate:
+    """What was decided before is right."""
+    wrong, still = calibration.estimate(data.labels, probs), ~data.decided
+    return replace(wrong, **{name: getattr(wrong, name) * still for name in ("probability", "low", "high")})
 
 
 def _verdict(detections: dict[str, Detection], flagged: np.ndarray, states: list[str]) -> list[str]:
@@ -433,15 +487,16 @@ def _expected_lines(found: Findings) -> list[str]:
     looks = [n for n in calibration.LOOKS if n < len(found.ranking)]
     last = calibration.stop(table)
     lines = [f"labels expected to be wrong: {'; '.join(map(among, [*looks, len(found.ranking)]))}"]
-    held = np.interp(last, table["first"], table.planted)
-    about = (
-        f"among the next {calibration.WINDOW} fewer than {calibration.STOP_AT:.0%} are expected to be wrong"
+    few = (
+        f"among the next {calibration.WINDOW} fewer than {100 * calibration.STOP_AT:.0f} % are expected to be"
     )
     if last == 0:
-        return [*lines, f"from the start, {about}: few labels are wrong, or none"]
+        return [*lines, f"from the start, {few} wrong: few labels are, or none"]
+    held = 100 * np.interp(last, table["first"], table.planted)
     return [
         *lines,
-        f"a place to stop: after the first {last:,}, {about}; {held:.0%} of planted flips lie above it",
+        f"a place to stop: after the first {last:,}, {few} wrong; {held:.0f} % of flips planted among "
+        "trusted samples would lie above it",
     ]
 
 
@@ -474,7 +529,9 @@ def _learned(probs: np.ndarray, labels: np.ndarray) -> bool:
 
 
 def _data_line(data: OwnData) -> str:
-    what = "images" if data.features is None else f"features of {data.features.shape[1]} numbers"
+    what = "samples" if data.images is None else "images"
+    if data.features is not None:
+        what = f"features of {data.features.shape[1]} numbers"
     count = len(data.problems)
     found = "no problem" if not count else "1 problem" if count == 1 else f"{count:,} problems"
     return f"{len(data.labels):,} {what}, {len(data.classes)} classes, {found} in {data.source.name}"

@@ -1,4 +1,4 @@
-"""Tables of path and label as people save them: between commas, semicolons, tabs or bars, in any encoding."""
+"""Tables of path, label and text as people save them, between commas, semicolons, tabs or bars."""
 
 import csv
 import io
@@ -24,30 +24,32 @@ class Row(NamedTuple):
     cells: list[str]
 
 
-def read(path: Path, has_features: bool, missing) -> Listing:
-    """Rows of path and label; of two encodings, the one that finds more files.
+def read(path: Path, labels_suffice: bool, missing) -> Listing:
+    """Rows of path, label and text; of two encodings, the one that finds more files.
 
-    Columns are named path and label, or come first in a file without a header. Where there are features, a
-    column of paths may be missing. ValueError where columns cannot be found or a row cannot be read.
+    Columns are named path, label and text, or path and label come first in a file without a header. Where
+    there are features or probs, labels suffice, and a column id may stand for that of paths. ValueError where
+    columns cannot be found or a row cannot be read.
     """
     tables = []
     for text, remarks in _texts_of(path):
-        rows, table, notes = _table(text, path, has_features)
+        rows, table, notes = _table(text, path, labels_suffice)
         files, remark = _files(rows, path.parent)
         tables.append((rows, files, table, [*remarks, *notes, *remark]))
     rows, files, table, notes = max(tables, key=lambda one: sum(map(os.path.lexists, one[1])))
     listing = Listing(
         source=path,
-        paths=[shown(name) or f"row {number}" for number, (_, (name, _)) in enumerate(rows)],
-        labels=[shown(label) for _, (_, label) in rows],
+        paths=[shown(name) or f"row {number}" for number, (_, (name, *_)) in enumerate(rows)],
+        labels=[shown(label) for _, (_, label, _) in rows],
+        texts=[text for _, (*_, text) in rows] if any(text for _, (*_, text) in rows) else None,
         files=files,
-        orders={"rows": [name for _, (name, _) in rows]},
+        orders={"rows": [name for _, (name, *_) in rows]},
         notes=notes,
         table=table,
         **_of_mend(table, path),
     )
     empty_missing(listing, missing)
-    _drop_repeated(listing, [line for line, _ in rows], has_features)
+    _drop_repeated(listing, [line for line, _ in rows], labels_suffice)
     return listing
 
 
@@ -62,16 +64,16 @@ def _of_mend(table: Table, path: Path) -> dict:
 
 def _files(rows: list[Row], folder: Path) -> tuple[list[Path], list[str]]:
     """The file of each row, and a note on paths of Windows that are read as ours."""
-    files = [folder / name for _, (name, _) in rows]
+    files = [folder / name for _, (name, *_) in rows]
     turned = 0
-    for n, (_, (name, _)) in enumerate(rows):
+    for n, (_, (name, *_)) in enumerate(rows):
         other = folder / name.replace("\\", "/")
         if "\\" in name and not os.path.lexists(files[n]) and os.path.lexists(other):
             files[n], turned = other, turned + 1
     return files, [f"{turned:,} paths with \\ are read with /"] if turned else []
 
 
-def _drop_repeated(listing: Listing, lines: list[int], has_features: bool) -> None:
+def _drop_repeated(listing: Listing, lines: list[int], labels_suffice: bool) -> None:
     """Leaves out rows of a file that another row names; of these, the first that has a label counts."""
     root, first = listing.root, {}
     files = [name and os.path.abspath(root / name) for name in listing.orders["rows"]]
@@ -79,7 +81,7 @@ def _drop_repeated(listing: Listing, lines: list[int], has_features: bool) -> No
         first.setdefault(files[n], n)
     for n, file in enumerate(files):
         other = first[file]
-        if not file and not has_features:
+        if not file and not labels_suffice:
             listing.drop(n, f"no path in line {lines[n]}")
         if not file or other == n:
             continue
@@ -106,7 +108,7 @@ def _texts_of(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def _table(text: str, path: Path, labels_suffice: bool) -> tuple[list[Row], Table, list[str]]:
-    """Rows of (path, label), all cells, and notes. ValueError where columns or a row cannot be read."""
+    """Rows of (path, label, text), all cells, and notes. ValueError where columns or a row cannot be read."""
     said = re.match(r'"?sep=(.)"?[ \t]*(\r\n|\r|\n)', text, re.IGNORECASE)  # as Excel writes and reads it
     delimiters, skipped = (said[1], 1) if said else (DELIMITERS, 0)
     text, header = text[said.end() :] if said else text, []
@@ -114,22 +116,27 @@ def _table(text: str, path: Path, labels_suffice: bool) -> tuple[list[Row], Tabl
         few = list(itertools.islice(_rows(text, delimiter, path, skipped, sure=False), 10))
         head = few[0].cells if few else []
         names = [cell.lower() for cell in head]
-        for column in ("path", "label"):
+        for column in ("path", "label", "text"):
             if names.count(column) > 1:
                 raise ValueError(f"{path} must have one column {column}, got {', '.join(names)}")
         if "label" in names and ("path" in names or labels_suffice):
-            places, notes = (names.index("path") if "path" in names else None, names.index("label")), []
+            name = "id" if "path" not in names else "path"
+            places, notes = (
+                [names.index(one) if one in names else None for one in (name, "label", "text")],
+                [],
+            )
         elif len(head) > 1 and _begin_with_paths(few, path.parent):
-            places, notes = (0, 1), ["no header: path and label come first"]
+            places, notes = [0, 1, None], ["no header: path and label come first"]
         else:
             header = max(header, names, key=len)
             continue
         rows = list(_rows(text, delimiter, path, skipped))[0 if notes else 1 :]
         if not notes and cells.DECISION in head:
             rows = [Row(line, list(map(cells.plain, texts))) for line, texts in rows]
-        pairs = _columns(rows, places, len(head), path)
+        kept = _columns(rows, places, len(head), path)
         whole = [(texts + [""] * len(head))[: len(head)] for _, texts in rows]
-        return pairs, Table([] if notes else head, whole, places), notes + _line_breaks(rows)
+        table = Table([] if notes else head, whole, tuple(places[:2]))
+        return kept, table, notes + _line_breaks(rows, places[2])
     raise ValueError(f"{path} must have the columns path and label, got {', '.join(header) or 'no line'}")
 
 
@@ -161,24 +168,26 @@ def _rows(text: str, delimiter: str, path: Path, skipped: int, sure: bool = True
             ) from None
 
 
-def _line_breaks(rows: list[Row]) -> list[str]:
-    """A note on cells that go over several lines: a quote left open swallows the rows below it."""
-    lines = [line for line, cells in rows if any("\n" in cell or "\r" in cell for cell in cells)]
+def _line_breaks(rows: list[Row], text: int | None) -> list[str]:
+    """A note on cells that go over several lines: a quote left open swallows the rows below it. Not on those
+    of the column `text`, where this is usual."""
+    others = [(line, cells[:text] + cells[text + 1 :] if text is not None else cells) for line, cells in rows]
+    lines = [line for line, cells in others if any("\n" in cell or "\r" in cell for cell in cells)]
     what = "rows hold line breaks in other columns, the first in line"
     return [f"{len(lines):,} {what} {lines[0]}"] if lines else []
 
 
-def _columns(rows: list[Row], places: tuple, width: int, path: Path) -> list[Row]:
-    """Path and label of each row, "" where it has none. ValueError for cells that cannot be right."""
-    pairs = []
+def _columns(rows: list[Row], places: list[int | None], width: int, path: Path) -> list[Row]:
+    """Path, label and text of each row, "" where it has none. ValueError for cells that cannot be right."""
+    kept = []
     for line, texts in rows:
         if any(texts[width:]):
             raise ValueError(
                 f"{path} line {line} has {len(texts)} cells where the first line has {width}: quote the cell "
                 "that holds the delimiter"
             )
-        pair = ["" if place is None else "".join(texts[place : place + 1]) for place in places]
-        if any("\n" in cell or "\r" in cell for cell in pair):
+        found = ["" if place is None else "".join(texts[place : place + 1]) for place in places]
+        if any("\n" in cell or "\r" in cell for cell in found[:2]):
             raise ValueError(f"{path} line {line}: a quote is opened here and closed in another line")
-        pairs.append(Row(line, pair))
-    return pairs
+        kept.append(Row(line, found))
+    return kept
