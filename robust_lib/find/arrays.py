@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from robust_lib.find import features, pictures
+from robust_lib.find import cells, features, pictures
 from robust_lib.find.labels import empty_missing, in_words, no_label
 from robust_lib.find.listing import Listing
 
@@ -21,6 +21,7 @@ def read(path: Path, has_features: bool, has_probs: bool, missing) -> Listing:
         if "labels" not in pack.files:
             raise ValueError(f"{path} must hold labels (N,), got {', '.join(pack.files) or 'nothing'}")
         listing = _labelled(path, _member(pack, "labels", path), _member(pack, "classes", path), missing)
+        _take_decisions(listing, *(_member(pack, name, path) for name in (cells.DECISION, cells.ROW)))
         values = None if has_features else _member(pack, "features", path)
         needs_images, images = not (has_features or has_probs) and values is None, None
         try:
@@ -37,6 +38,17 @@ def read(path: Path, has_features: bool, has_probs: bool, missing) -> Listing:
     if images is not None:
         _take_pixels(listing, images, needs_images)
     return listing
+
+
+def _take_decisions(listing: Listing, decisions: np.ndarray | None, rows: np.ndarray | None) -> None:
+    """What `mend` wrote into its pack. ValueError if it does not fit."""
+    if decisions is None or rows is None:
+        return
+    for name, array, kind in ((cells.DECISION, decisions, "U"), (cells.ROW, rows, "i")):
+        if array.shape != (len(listing.paths),) or array.dtype.kind != kind:
+            raise ValueError(f"{name} must be as mend wrote it, got {array.dtype} {array.shape}")
+    listing.decisions = decisions.tolist()
+    listing.rows = rows if (rows >= 0).any() else None
 
 
 def _member(pack, name: str, path: Path) -> np.ndarray | None:

@@ -1,6 +1,6 @@
-"""Decisions from the page, and the data with them: a corrected list, or a corrected copy of the folder.
+"""Decisions from the page, and the data with them: a corrected list, pack of arrays, or copy of the folder.
 
-    mend("find-photos", "decisions.csv")                    # find-photos/mended.csv
+    mend("find-photos", "decisions.csv")                    # find-photos/mended.csv, of an .npz mended.npz
     mend("find-photos", "decisions.csv", folder="links")    # find-photos/mended/
 
 The input is never written to. `find` on the result does not show again what was decided, unless it is unsure.
@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from robust_lib import records
 from robust_lib.find import cells, reading
 from robust_lib.find import folder as folders
-from robust_lib.find.listing import Listing, shown
+from robust_lib.find.listing import Listing, Table, shown
 
 COLUMNS = ("run", "index", "path", "given", "decision", "label")  # of decisions.csv, as the page writes it
 DECISIONS = ("keep", "suggestion", "class", "drop", "unsure")
@@ -47,10 +49,11 @@ def mend(run, decisions, out=None, folder: str | None = None) -> Mended:
     """Writes the data that a run of `find` looked at, with the decisions taken.
 
     run: the folder of `find`. decisions: a file of its page, decisions.csv. folder: None for a list, with all
-    columns if the input is a CSV; "links" or "copies" for a copy of a folder of images, of hard links or of
-    files. out: a new file or folder; by default mended.csv or mended/ in run. Dropped samples are left out.
-    What is unsure or undecided stays as it is, and so does what `find` left out, but for copies of a picture
-    within its class, which follow it. Links share their content with the input: edit neither.
+    columns if the input is a CSV, or for an .npz if it is one; "links" or "copies" for a copy of a folder of
+    images, of hard links or of files. out: a new file or folder; by default mended.csv, mended.npz or mended/
+    in run. Dropped samples are left out. What is unsure or undecided stays as it is, and so does what `find`
+    left out, but for copies of a picture within its class, which follow it. Labels are written as they were
+    read. Links share their content with the input: edit neither.
     Raises ValueError for a run that is not finished, an input that is not as the run saw it, decisions of
     another run or that cannot be taken, and an `out` that is there or inside the input.
     """
@@ -63,10 +66,14 @@ def mend(run, decisions, out=None, folder: str | None = None) -> Mended:
     for copy, first in record["copies"]:
         if first in taken and copy not in taken:
             taken[copy] = taken[first]
-    if folder is None:
+    moved = []
+    if folder is None and listing.source.suffix.lower() == ".npz":
+        out = _new(out or run / "mended.npz", listing)
+        records.atomically(out, _arrays(listing, taken, rows))
+    elif folder is None:
         out = _new(out or run / "mended.csv", listing)
-        records.atomically(out, _list(listing, taken, out.parent, rows))
-        moved = []
+        text = _list(listing, taken, out.parent, rows)
+        records.atomically(out, text.encode("utf-8", "surrogateescape"))  # names of files are bytes
     else:
         if folder not in FOLDERS or not listing.source.is_dir():
             raise ValueError(
@@ -148,10 +155,10 @@ def _new(out, listing: Listing) -> Path:
 
 def _list(listing: Listing, taken: dict[int, Decision], folder: Path, rows: list[int] | None) -> str:
     """The corrected list as a CSV that lies in this folder."""
-    whole = listing.table
-    header, lines, (path, label) = ["path", "label"], None, (0, 1)
-    if whole is not None and whole.header:
-        header, lines, (path, label) = whole.header, whole.rows, whole.places
+    whole = listing.table or Table([], [["", ""]] * len(listing.paths), (0, 1))
+    path, label = whole.places
+    others = (f"column {k + 1}" for k in range(2, len(whole.rows[0])))
+    header = whole.header or ["path", "label", *others]
     added = [place for place, name in enumerate(header) if name in (cells.DECISION, cells.ROW)]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -161,14 +168,32 @@ def _list(listing: Listing, taken: dict[int, Decision], folder: Path, rows: list
         word, new = taken.get(n, Decision(listing.decisions[n], ""))
         if word == "drop":
             continue
-        line = ["", ""] if lines is None else list(lines[n])
+        line = list(whole.rows[n])
         if path is not None:
             line[path] = _path_from(listing, n, folder)
-        if new or lines is None:
-            line[label] = new or listing.labels[n]
+        line[label] = new or listing.labels[n]
         line = [cell for place, cell in enumerate(line) if place not in added]
         row = "" if rows is None or rows[n] < 0 else str(rows[n])
         writer.writerow([*map(cells.defused, line), word, row])
+    return buffer.getvalue()
+
+
+def _arrays(listing: Listing, taken: dict[int, Decision], rows: list[int] | None) -> bytes:
+    """The corrected .npz: arrays with a row for each sample lose those of the dropped, others stay."""
+    count, buffer = len(listing.paths), io.BytesIO()
+    with np.load(listing.source, allow_pickle=False) as pack:
+        arrays = {name: pack[name] for name in pack.files}
+    words = [taken[n].word if n in taken else listing.decisions[n] for n in range(count)]
+    kept = np.array([word != "drop" for word in words])
+    value = {label: given for label, given in zip(listing.labels, arrays["labels"], strict=True) if label}
+    arrays["labels"] = np.array(arrays["labels"])
+    for n, one in taken.items():
+        if one.label:
+            arrays["labels"][n] = value[one.label]
+    arrays[cells.DECISION] = np.array(words)
+    arrays[cells.ROW] = np.full(count, -1) if rows is None else np.array(rows)
+    of_samples = {name for name, array in arrays.items() if array.shape[:1] == (count,)} - {"classes"}
+    np.savez(buffer, **{name: array[kept] if name in of_samples else array for name, array in arrays.items()})
     return buffer.getvalue()
 
 

@@ -48,7 +48,8 @@ def read(path: Path, labels_suffice: bool, missing) -> Listing:
         table=table,
         **_of_mend(table, path),
     )
-    empty_missing(listing, missing)
+    if cells.DECISION not in table.header or missing is not None:  # mend has emptied them already
+        empty_missing(listing, missing)
     _drop_repeated(listing, [line for line, _ in rows], labels_suffice)
     return listing
 

@@ -179,6 +179,55 @@ def test_a_csv_keeps_its_columns_and_its_rows_of_features(listed, tmp_path):
         reading.read(told.out, features)
 
 
+def test_labels_of_a_list_are_those_that_find_read(tmp_path):
+    """1.0 and 1 are one class; nan is no label, but None is a class's folder."""
+    features = np.random.default_rng(0).normal(size=(12, 3))
+    labels = ["1.0", "1", "2", "2.0"] * 2 + ["1", "2", "nan", "2"]
+    rows = [f"{n},{label}" for n, label in enumerate(labels)]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label", *rows]) + "\n", encoding="utf-8")
+    found = run(tmp_path / "list.csv", tmp_path / "out", features=features)
+    told = mended_by(tmp_path / "out", decide(tmp_path / "out", tmp_path / "d.csv", ("0", "class", "2")))
+    again = reading.read(told.out, features)
+    assert again.index.tolist() == found.data.index.tolist()
+    expected = [found.data.classes[label] for label in found.data.labels]
+    assert [again.classes[label] for label in again.labels] == ["2", *expected[1:]]
+    for n in range(10):
+        save(tmp_path / "folder" / ("None" if n % 2 else "01") / f"{n}.png", n)
+    run(tmp_path / "folder", tmp_path / "other")
+    file = decide(tmp_path / "other", tmp_path / "e.csv", ("None/1.png", "keep", "None"))
+    assert reading.read(mended_by(tmp_path / "other", file).out).classes == ("01", "None")
+
+
+@pytest.mark.parametrize("kind", ["numbers", "numbers of classes", "text", "bytes"])
+def test_a_pack_of_arrays(tmp_path, kind):
+    draw = np.random.default_rng(0)
+    images, numbers = draw.integers(0, 255, (12, 8, 8), dtype=np.uint8), np.arange(12) % 2
+    labels = {"text": np.array(["a", "bb"])[numbers], "bytes": np.array([b"a", b"bb"])[numbers]}
+    more = {"classes": np.array(["a", "bb"])} if kind == "numbers of classes" else {}
+    arrays = {"images": images, "labels": labels.get(kind, numbers.astype(np.float32)), "ids": np.arange(12)}
+    np.savez(tmp_path / "pack.npz", **arrays, **more)
+    run(tmp_path / "pack.npz", tmp_path / "out")
+    a, b = ("0", "1") if kind == "numbers" else ("a", "bb")
+    rows = [
+        ("0", "class", b),
+        ("1", "suggestion", a),
+        ("2", "drop", ""),
+        ("3", "keep", b),
+        ("4", "unsure", ""),
+    ]
+    told = mended_by(tmp_path / "out", decide(tmp_path / "out", tmp_path / "d.csv", *rows))
+    assert told.out.name == "mended.npz"
+    with np.load(told.out) as pack:
+        np.testing.assert_array_equal(pack["images"], np.delete(images, 2, 0))
+        assert pack["ids"].tolist() == [0, 1, *range(3, 12)]
+        assert pack["labels"].dtype == arrays["labels"].dtype
+        expected = arrays["labels"][[1, 0, *range(3, 12)]]
+        np.testing.assert_array_equal(pack["labels"], expected)
+    again = reading.read(told.out)
+    assert again.decided.tolist() == [True, True, True] + [False] * 8
+    assert again.rows is None
+
+
 def test_rows_of_another_order_are_kept(pets, tmp_path):
     """torchvision's order puts a folder's own files before those of its folders below."""
     save(pets / "cat" / "zoo.png", 40)
