@@ -128,7 +128,7 @@ function toLabelStudio() {
   const choice = (name, text) => ({from_name: name, to_name: object, type: "choices", value: {choices: [text]}})
   return JSON.stringify([...decisions.keys()].sort((a, b) => data.index[a] - data.index[b]).map(n => {
     const [decision, k] = decisions.get(n), given = data.classes[data.given[n]]
-    const shown = pictures ? {image: "/data/local-files/?d=" + pathToLink(data.paths[n])} : {text: data.paths[n]}
+    const shown = pictures ? {image: "/data/local-files/?d=" + pathToLink(data.paths[n])} : {text: data.texts?.[n] ?? data.paths[n]}
     const suggested = choice("label", data.classes[data.suggested[n]])
     return {
       data: {...shown, path: data.paths[n], index: data.index[n], given},

@@ -82,6 +82,7 @@ function card(place, spot) {
   for (const text of ["given", given, "suggested", suggested])
     labels.append(element(labels.childElementCount % 2 ? "strong" : "span", text))
   const scores = Object.entries(data.scores).map(([name, values]) => `${name} ${values[n]?.toFixed(3) ?? "–"}`).join(" · ")
+  if (data.texts) caption.append(element("p", data.texts[n], {className: "text"}))
   const rank = element("small", (lists[list].captions?.[place] ?? `rank ${number(place + 1)}`) + " ")
   if (data.flagged[n]) rank.append(element("b", "flagged"))
   caption.append(labels, rank, element("small", scores), element("small", data.paths[n], {className: "path"}),
@@ -162,7 +163,7 @@ function wanted(n) {
   return n => (given === "" || data.given[n] === Number(given))
     && (suggested === "" || data.suggested[n] === Number(suggested)) && (!flags || flags[n])
     && (!decision || said(decisions.get(n)?.[0])) && (!needsTwin || twins.has(n))
-    && (!text || data.paths[n].toLowerCase().includes(text))
+    && (!text || [data.paths[n], data.texts?.[n] ?? ""].some(one => one.toLowerCase().includes(text)))
 }
 
 function filter(start = 0) {

@@ -24,6 +24,7 @@ TILE, COLUMNS, PER_SHEET = 96, 8, 48  # a sheet of thumbnails holds a page of th
 MOST_THUMBNAILS = 20_000  # of the most suspicious; about 3 kB each
 MOST_OTHERS = 1_000  # more of them, with which the page's other lists begin
 NO_LINK = {".pdf", ".eps", ".ps"}  # kinds of pictures that hold programs
+MOST_TEXT = 200  # characters of a text on the page; the CSV has all
 MOST_PROBLEMS = 500  # on the page; the CSV has all
 FONT = "DejaVu Sans"  # matplotlib brings it
 MOST_NAMES = 40  # classes up to which the figure writes their names, and half of it the counts
@@ -209,7 +210,8 @@ def _page(found, pairs) -> dict:
         "suggested": found.suggested[order].tolist(),
         "flagged": found.flagged[order].astype(int).tolist(),
         "by": {name: one.flagged[order].astype(int).tolist() for name, one in found.detections.items()},
-        "scores": {name: _rounded(one.score[order]) for name, one in found.detections.items()},
+        "scores": {name: _rounded(scores[order]) for name, scores in _scores(found).items()},
+        "texts": data.texts and [_short(data.texts[n]) for n in order],
         "tile": TILE,
         "columns": COLUMNS,
         "per_sheet": PER_SHEET,
@@ -247,6 +249,15 @@ def _lists(found, rank: np.ndarray) -> list[dict]:
             "captions": [text for n, text in zip(pairs.ravel(), captions, strict=True) if n >= 0],
         },
     ]
+
+
+def _scores(found) -> dict[str, np.ndarray]:
+    probability = {} if found.wrong is None else {"probability": found.wrong.probability}
+    return probability | {name: one.score for name, one in found.detections.items()}
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MOST_TEXT else text[: MOST_TEXT - 1] + "…"
 
 
 def _rounded(scores: np.ndarray) -> list[float | None]:

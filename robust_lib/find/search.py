@@ -482,7 +482,8 @@ def _expected_lines(found: Findings) -> list[str]:
 
     def among(n: int) -> str:
         row = table.iloc[np.searchsorted(table["first"], n)]
-        return f"{row.expected:,.0f} ({row.low:,.0f} … {row.high:,.0f}) of the first {n:,}"
+        which = "all" if n == len(found.ranking) else "the first"
+        return f"{row.expected:,.0f} ({row.low:,.0f} … {row.high:,.0f}) of {which} {n:,}"
 
     looks = [n for n in calibration.LOOKS if n < len(found.ranking)]
     last = calibration.stop(table)

@@ -1,6 +1,8 @@
 """Probabilities of one's own network: every way to give them, the flags that cleanlab has, and text."""
 
+import json
 import os
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -172,6 +174,20 @@ def test_text_is_shown_in_the_table(noted, tmp_path):
     assert ranked.text.tolist() == [noted.texts[n] for n in ranked["index"]]
     assert ranked.path.tolist() == [f"n{n}" for n in ranked["index"]]
     assert found.data.notes == []  # no word on pictures or on line breaks
+
+
+def test_the_page_shows_probabilities_and_texts(noted, tmp_path):
+    search.find(noted.source, tmp_path / "out", probs=noted.probs)
+    page = (tmp_path / "out" / "index.html").read_text()
+    data = json.loads(
+        re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1]
+    )
+    ranked = pd.read_csv(tmp_path / "out" / "ranked.csv")
+    np.testing.assert_allclose(data["scores"]["probability"], ranked.probability, atol=6e-4)
+    assert data["texts"] == ranked.text.tolist()
+    assert pages._short("x" * 200) == "x" * 200
+    assert pages._short("x" * 201) == "x" * 199 + "…"
+    assert any(line.startswith("a place to stop: ") for line in data["summary"])
 
 
 def test_breaks_in_other_columns_are_still_said(tmp_path):

@@ -133,7 +133,7 @@ def test_errors_to_expect_are_said_and_written(tmp_path, capsys):
     (line,) = (line for line in found.summary if line.startswith("labels expected to be wrong: "))
     first, last = table.iloc[49], table.iloc[-1]
     assert f"{first.expected:.0f} ({first.low:.0f} … {first.high:.0f}) of the first 50;" in line
-    assert line.endswith(f"{last.expected:.0f} ({last.low:.0f} … {last.high:.0f}) of the first 400")
+    assert line.endswith(f"{last.expected:.0f} ({last.low:.0f} … {last.high:.0f}) of all 400")
     assert f"a place to stop: after the first {calibration.stop(table)}," in capsys.readouterr().out
     found = run(source, tmp_path / "out", detector="aum", features=pixels)
     assert not (tmp_path / "out" / "expected.csv").exists()
