@@ -1,11 +1,13 @@
 """calibration: probabilities against truth that is drawn from the model, and curves against plain sums."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from robust_lib.data import noise
-from robust_lib.find import calibration
+from robust_lib.find import calibration, search
 
 
 def drawn(matrix, samples=4000, classes=5, seed=0):
@@ -127,6 +129,16 @@ def test_long_curves_have_the_first_places_in_round_numbers(samples, rows, some)
 def test_looking_stops_where_few_errors_are_left(share, last):
     table = pd.DataFrame({"first": [10 * k for k in range(1, len(share) + 1)], "next": share})
     assert calibration.stop(table) == last
+
+
+def test_what_was_decided_before_is_right():
+    given, _, probs = drawn(noise.uniform(5, 0.2), samples=500)
+    decided = np.arange(500) < 100
+    found = search._estimate(SimpleNamespace(labels=given, decided=decided), probs)
+    whole = calibration.estimate(given, probs)
+    for name in ("probability", "low", "high"):
+        assert (getattr(found, name)[:100] == 0).all()
+        np.testing.assert_array_equal(getattr(found, name)[100:], getattr(whole, name)[100:])
 
 
 def test_labels_that_all_agree_leave_nothing_to_look_at():

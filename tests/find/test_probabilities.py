@@ -140,6 +140,20 @@ def test_rows_in_the_order_of_torchvision(tmp_path):
     assert data.picture(0) is not None
 
 
+def test_a_mended_list_says_which_rows_are_left(tmp_path):
+    lines = ["a,cat,keep,3", "b,cat,,1", "c,dog,,0", "d,dog,,4"]
+    source = table(tmp_path, *lines, header="path,label,find_decision,find_row")
+    probs = rows(5, 2)
+    data = reading.read(source, probs=probs)
+    np.testing.assert_allclose(data.probs, probs[[3, 1, 0, 4]])
+    assert data.decided.tolist() == [True, False, False, False]
+    assert data.rows.tolist() == [3, 1, 0, 4]
+    fails("probs must have the rows that list.csv names, to 4, got 4", source, probs[:4])
+    both = reading.read(source, np.eye(5), probs=probs)
+    np.testing.assert_allclose(both.probs, data.probs)
+    assert both.features.argmax(1).tolist() == [3, 1, 0, 4]
+
+
 def test_what_looks_like_the_training_set_is_said():
     labels = np.arange(300) % 3
     sure = np.eye(3)[labels] * 0.97 + 0.01

@@ -355,7 +355,7 @@ def test_a_file_is_no_output_folder(tmp_path, begins):
     assert not begins()
 
 
-@pytest.mark.parametrize("samples", [10, 300, 1000, 3000, 5000, 100_000])
+@pytest.mark.parametrize("samples", [10, 300, 1000, 3000, 5000, 25_000, 100_000])
 def test_every_fold_gets_its_steps(tmp_path, samples):
     features = np.random.default_rng(0).normal(size=(samples, 4))
     np.savez(tmp_path / "f.npz", features=features, labels=np.arange(samples) % 2)
@@ -363,6 +363,7 @@ def test_every_fold_gets_its_steps(tmp_path, samples):
     batches = -(-samples * 4 // 5 // recipe.batch_size)
     assert recipe.epochs * batches >= 600
     assert recipe.epochs >= 10
+    assert recipe.batch_size == (256 if samples >= 25_000 else 64)
     assert recipe.epochs == 10 or recipe.epochs * batches < 600 + batches
 
 
