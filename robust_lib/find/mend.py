@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 from collections import Counter
 from dataclasses import dataclass
@@ -102,7 +103,8 @@ def _as_it_was(record: dict) -> Listing:
     """What the run's source lists. ValueError if that is not what it listed then."""
     source = Path(record["source"])
     try:
-        listing = reading.list_samples(source, record["own_features"], record["missing"])
+        own = record["own_features"]
+        listing = reading.list_samples(source, own, record["missing"], own)
     except ValueError as error:
         raise ValueError(f"the input cannot be read any more: {error}") from None
     if listing.stamp != record["input"]:
@@ -118,7 +120,7 @@ def read_decisions(path: Path, record: dict, listing: Listing) -> dict[int, Deci
         place = f"{path} line {line}"
         if row["run"] != record["key"]:
             raise ValueError(f"{place} is of another run, {row['run'][:40]!r}; this one is {record['key']!r}")
-        index = int(row["index"]) if row["index"].isascii() and row["index"].isdecimal() else -1
+        index = int(row["index"]) if re.fullmatch(r"\d{1,15}", row["index"], re.ASCII) else -1
         known = 0 <= index < len(listing.paths)
         if not known or (listing.paths[index], listing.labels[index]) != (row["path"], row["given"]):
             name = f"{row['index'][:20]!r}, {row['path'][:100]!r}, labelled {row['given'][:100]!r}"

@@ -12,7 +12,8 @@ const KEYS = {k: "keep", s: "suggestion", c: "class", d: "drop", u: "unsure"}
 const number = n => n.toLocaleString("en")
 const lists = [{
   name: "wrong class", order: data.given.map((_, n) => n),
-  about: "Labels that the networks doubt, the most suspicious first: what is it, then?",
+  about: "Labels that the networks doubt, the most suspicious first: what is it, then?"
+    + ("probability" in data.scores ? " probability: the estimated one that the given label is wrong." : ""),
 }, ...data.lists]
 const twins = new Set(data.lists.find(({id}) => id === "duplicates")?.order)
 const flaggedCount = data.flagged.reduce((sum, one) => sum + one, 0)
@@ -49,6 +50,33 @@ offer("flagged", [["", "any"], ["all", detectors.length > 1 ? `by ${detectors.jo
   ...(detectors.length > 1 ? detectors.map(name => [name, `by ${name}`]) : [])])
 offer("decision", [["", "any"], ["none", "undecided"], ["some", "decided"], ...DECISIONS.map(name => [name, name])])
 at("twins-only").hidden = !twins.size
+
+// How many errors the first of the list are expected to hold: a line, and a band for its range.
+function drawCurve(rows) {
+  const svg = at("curve").querySelector("svg"), [left, right, top, bottom] = [48, 390, 8, 195]
+  const most = rows.at(-1)[0], highest = Math.max(1, ...rows.map(([, , , high]) => high))
+  const x = n => left + (right - left) * n / most, y = errors => bottom - (bottom - top) * errors / highest
+  const path = points => "M" + points.map(([n, errors]) => `${x(n).toFixed(1)} ${y(errors).toFixed(1)}`).join("L")
+  const add = (tag, properties, text = "") => {
+    const node = document.createElementNS(svg.namespaceURI, tag)
+    for (const [name, value] of Object.entries(properties)) node.setAttribute(name, value)
+    node.textContent = text
+    svg.append(node)
+  }
+  const low = rows.map(([n, , one]) => [n, one]), high = rows.map(([n, , , one]) => [n, one])
+  add("path", {class: "axis", d: `M${left} ${top}V${bottom}H${right}`})
+  add("path", {class: "range", d: path([[0, 0], ...high, ...low.reverse()]) + "Z"})
+  add("path", {class: "line", d: path([[0, 0], ...rows])})
+  for (const share of [0, .5, 1]) {
+    add("text", {x: x(share * most), y: bottom + 15, "text-anchor": share ? "end" : "middle"}, number(Math.round(share * most)))
+    add("text", {x: left - 5, y: y(share * highest) + 4, "text-anchor": "end"}, number(Math.round(share * highest)))
+  }
+  add("text", {x: right, y: bottom + 31, "text-anchor": "end"}, "samples looked at")
+  const [n, errors, least, largest] = rows.at(-1)
+  svg.setAttribute("aria-label", `Expected wrong labels by samples looked at, to ${errors} (${least} to ${largest}) among all ${number(n)}.`)
+  at("curve").hidden = false
+}
+if (data.expected.length) drawCurve(data.expected)
 
 // --- a card ------------------------------------------------------------------------------------------
 

@@ -24,7 +24,8 @@ TILE, COLUMNS, PER_SHEET = 96, 8, 48  # a sheet of thumbnails holds a page of th
 MOST_THUMBNAILS = 20_000  # of the most suspicious; about 3 kB each
 MOST_OTHERS = 1_000  # more of them, with which the page's other lists begin
 NO_LINK = {".pdf", ".eps", ".ps"}  # kinds of pictures that hold programs
-MOST_TEXT = 200  # characters of a text on the page; the CSV has all
+MOST_TEXT = 600  # characters of a text on the page; the CSV has all
+CURVE = ["first", "expected", "low", "high"]
 MOST_PROBLEMS = 500  # on the page; the CSV has all
 FONT = "DejaVu Sans"  # matplotlib brings it
 MOST_NAMES = 40  # classes up to which the figure writes their names, and half of it the counts
@@ -212,6 +213,7 @@ def _page(found, pairs) -> dict:
         "by": {name: one.flagged[order].astype(int).tolist() for name, one in found.detections.items()},
         "scores": {name: _rounded(scores[order]) for name, scores in _scores(found).items()},
         "texts": data.texts and [_short(data.texts[n]) for n in order],
+        "expected": [] if found.expected is None else found.expected[CURVE].round(1).to_numpy().tolist(),
         "tile": TILE,
         "columns": COLUMNS,
         "per_sheet": PER_SHEET,

@@ -5,16 +5,17 @@ import torch
 from PIL import Image
 
 from robust_lib.detection import Detection
+from robust_lib.find.calibration import Estimate
 from robust_lib.find.findings import Findings
 from robust_lib.find.neighbours import Neighbours
 from robust_lib.find.reading import OwnData
 
 
-def findings(root, count: int, classes: tuple[str, ...], names=None, pictures: bool = True, seed: int = 0):
+def findings(root, count: int, classes: tuple[str, ...], names=None, pictures: bool = True, texts=None):
     """`count` samples of these classes below root/in, every tenth flagged by both detectors, every fifth by
-    cl; the first two are near duplicates with different labels. names: paths that differ from 0.png, ...
+    cl; the first two are near duplicates with different labels. names: paths other than 0.png, 1.png, ...
     """
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(0)
     labels = np.arange(count) % len(classes)
     paths = [f"{n}.png" for n in range(count)]
     for n, name in (names or {}).items():
@@ -33,6 +34,7 @@ def findings(root, count: int, classes: tuple[str, ...], names=None, pictures: b
         index=np.arange(count),
         labels=labels,
         classes=classes,
+        texts=texts,
         images=None,
         features=torch.zeros(count, 2),
         decided=np.zeros(count, dtype=bool),
@@ -44,16 +46,17 @@ def findings(root, count: int, classes: tuple[str, ...], names=None, pictures: b
     suggested = np.where(flagged, (labels + 1) % len(classes), labels)
     places = Neighbours(draw.random(count), np.array([[0, 1]]), np.array([0.1]))
     ranking = np.argsort(scores, kind="stable")
-    probs = np.zeros((count, len(classes)))
+    wrong = np.linspace(0.9, 0, count)[np.argsort(ranking)]
     return Findings(
-        data,
-        out,
-        detections,
-        flagged,
-        ranking,
-        suggested,
-        probs,
-        ["made by hand"],
-        places,
+        data=data,
+        out=out,
+        detections=detections,
+        flagged=flagged,
+        ranking=ranking,
+        suggested=suggested,
+        probs=np.zeros((count, len(classes))),
+        summary=["made by hand"],
+        neighbours=places,
         key="made by hand",
+        wrong=Estimate(wrong, wrong / 2, wrong, np.full(count, 1 / count)),
     )

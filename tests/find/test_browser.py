@@ -397,10 +397,10 @@ def test_twenty_thousand_samples_are_shown_a_page_at_a_time(opened, tmp_path, mo
     pages.write(found)
     page = opened(found)
     assert page.inner_text("#where") == "page 1 of 417, 20,000 samples"
-    assert page.locator("figure").count() == 48
+    assert page.locator("#cards figure").count() == 48
     press(page, *"kdu" * 20)
     assert decided(page)[-1] == [59, ["unsure", -1]]
-    assert page.locator("figure").count() == 48
+    assert page.locator("#cards figure").count() == 48
     page.evaluate("go(19999)")
     assert page.inner_text("#where") == "page 417 of 417, 20,000 samples"
     page.evaluate("change(data.paths.map((_, n) => [n, ['drop', -1]]), '')")
@@ -413,6 +413,30 @@ def test_twenty_thousand_samples_are_shown_a_page_at_a_time(opened, tmp_path, mo
     press(page, "Enter")
     page.select_option("#decision", "class")
     assert page.inner_text("#where") == "page 1 of 1, 1 samples"
+
+
+def test_texts_and_the_curve_of_expected_errors(opened, tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "_matrix_figure", lambda *_: {"png": b"", "svg": b""})
+    texts = [f"=text {n}\n<b>two</b> lines" for n in range(60)]
+    texts[5] = "long " * 1000
+    found = findings(tmp_path, 60, CLASSES, pictures=False, texts=texts)
+    pages.write(found)
+    page = opened(found)
+    assert page.locator("figure .text").first.text_content() == texts[sample(found, 0)]
+    assert page.locator("figure .text b, figure img").count() == 0
+    page.fill("#search", "text 33")
+    assert page.inner_text("#where") == "page 1 of 1, 1 samples"
+    page.fill("#search", "long")
+    assert len(page.locator("figure .text").first.text_content()) == pages.MOST_TEXT
+    press(page, "Enter")
+    page.click("#cards [data-decision=keep]")
+    (task,) = json.loads(saved(page, "#studio"))
+    assert task["data"]["text"].startswith("long long")
+    assert task["annotations"][0]["result"][0]["to_name"] == "text"
+    expected = found.wrong.probability.sum()
+    said = page.get_attribute("#curve svg", "aria-label")
+    assert said.startswith(f"Expected wrong labels by samples looked at, to {expected:.3g} (")
+    assert page.locator("#curve path.range").get_attribute("d").count("L") == 2 * len(found.expected)
 
 
 AXE = "axe_playwright_python.sync_playwright"
