@@ -199,8 +199,8 @@ def test_the_page_shows_probabilities_and_texts(noted, tmp_path):
     ranked = pd.read_csv(tmp_path / "out" / "ranked.csv")
     np.testing.assert_allclose(data["scores"]["probability"], ranked.probability, atol=6e-4)
     assert data["texts"] == ranked.text.tolist()
-    assert pages._short("x" * 200) == "x" * 200
-    assert pages._short("x" * 201) == "x" * 199 + "…"
+    assert pages._short("x" * pages.MOST_TEXT) == "x" * pages.MOST_TEXT
+    assert pages._short("x" * 2000) == "x" * (pages.MOST_TEXT - 1) + "…"
     assert any(line.startswith("a place to stop: ") for line in data["summary"])
 
 
