@@ -13,7 +13,7 @@ const number = n => n.toLocaleString("en")
 const lists = [{
   name: "wrong class", order: data.given.map((_, n) => n),
   about: "Labels that the networks doubt, the most suspicious first: what is it, then?"
-    + ("probability" in data.scores ? " probability: the estimated one that the given label is wrong." : ""),
+    + ("probability" in data.scores ? " The probability that the given label is wrong is an estimate." : ""),
 }, ...data.lists]
 const twins = new Set(data.lists.find(({id}) => id === "duplicates")?.order)
 const flaggedCount = data.flagged.reduce((sum, one) => sum + one, 0)
