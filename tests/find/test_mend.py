@@ -135,6 +135,8 @@ def test_find_goes_on_with_what_is_not_decided(pets, tmp_path, folder):
     assert decided == {"1.png", "2.png"}
     assert len(again.data.labels) == 14
     assert not again.flagged[again.data.decided].any()
+    assert not again.wrong.probability[again.data.decided].any()
+    assert again.wrong.probability[~again.data.decided].all()
     assert again.data.decided[again.ranking].tolist() == [False] * 12 + [True] * 2
     text = (tmp_path / "again" / "index.html").read_text(encoding="utf-8")
     data = json.loads(text.split('id="data">')[1].split("</script>")[0])
