@@ -9,6 +9,18 @@ import pytest
 from robust_lib.course import checks
 from robust_lib.losses import weights
 
+
+def kept_epoch(held, patience):
+    """Early stopping: the best epoch when `patience` epochs in a row were no better."""
+    best = 0
+    for epoch, value in enumerate(held):
+        if value > held[best]:
+            best = epoch
+        elif epoch - best >= patience:
+            break
+    return best + 1
+
+
 # exercise: (a right answer, a wrong one, words of the hint it must get)
 ANSWERS = {
     "01.1": (lambda p: 2 * p * (1 - p) ** 2, lambda p: 2 * (1 - p), "still has to be multiplied in"),
@@ -184,6 +196,14 @@ ANSWERS = {
         lambda images, epochs, folds, gflop, tflops: images * folds * epochs * gflop / 1000 / tflops / 3600,
         "folds - 1 parts",
     ),
+    "10.1": ("falls", "stays", "as much as ten epochs at ten times the rate"),
+    "10.2": (lambda epochs: 2 * epochs - 1, lambda epochs: epochs / 2, "the other way round"),
+    "10.3": (
+        lambda noisy, eta, K: (noisy - eta / (K - 1)) / (1 - eta - eta / (K - 1)),
+        lambda noisy, eta, K: noisy / (1 - eta),
+        "can meet a flipped label",
+    ),
+    "10.4": (kept_epoch, lambda held, patience: held.index(max(held)) + 1, "training had ended"),
     "12.1": (
         lambda p, t: np.where((p >= t).any(1), np.where(p >= t, p, -1).argmax(1), -1),
         lambda p, t: np.where((p >= t).sum(1) == 1, (p >= t).argmax(1), p.argmax(1)),

@@ -14,6 +14,7 @@ from robust_lib.course.checks import (
     chapter07,
     chapter08,
     chapter09,
+    chapter10,
     chapter12,
     chapter13,
     chapter14,

@@ -1,0 +1,59 @@
+"""Learning rates, schedules and early stopping: chapter 10."""
+
+import numpy as np
+
+from robust_lib.figures import CLEAN, NOISY, draw_lines, legend_below, line_style, panel_row, panels
+
+ENDS = {"a small rate": 0.5, "a stop, a decay": 2.0, "a long run": 9.0}  # times of the schematic
+
+
+def where_runs_end():
+    """A schematic, not a measurement: how much of the right and of the wrong labels a run has learned by a
+    time t, 1 - e^(-1.5 t) and 1 / (1 + e^(5 - t)), and where three schedules end."""
+    fig, axes = panels(1, 1, 6.0, 2.8)
+    ax, t = axes[0, 0], np.linspace(0, 10, 201)
+    right, wrong = 1 - np.exp(-1.5 * t), 1 / (1 + np.exp(5 - t))
+    ax.plot(t, right, color=CLEAN, label="right labels learned")
+    ax.plot(t, wrong, "--", color=NOISY, label="wrong labels learned")
+    ax.plot(t, right - 0.4 * wrong, ":", color="black", label="accuracy on new images")
+    for text, end in ENDS.items():
+        ax.axvline(end, color="0.6", linewidth=0.9)
+        ax.text(end + 0.08, 0.03, text, rotation=90, va="bottom", fontsize=7)
+    ax.set(
+        xlabel=r"what the schedule has spent, $\sum_t \eta_t \bar w_t$", xticks=[], yticks=[], ylim=(0, 1.03)
+    )
+    legend_below(fig)
+    return fig
+
+
+def courses(groups: dict[str, dict[str, tuple]], xlabels: list[str], ylabel: str, logarithmic: bool = True):
+    """What happens in runs, {panel title: {line label: (x, y)}}, one panel a group with its own x label.
+
+    x: (points,), y: (points,), or (runs, points) for a thin line each. logarithmic: of the x axes.
+    """
+    fig, members = panel_row(groups, 3.6, 2.9, ylabel, sharey=True)
+    for (ax, curves), xlabel in zip(members, xlabels, strict=True):
+        for position, (label, (x, y)) in enumerate(curves.items()):
+            runs = np.atleast_2d(np.asarray(y))
+            wide = 1.5 if len(runs) == 1 else 0.8
+            for number, run in enumerate(runs):
+                ax.plot(x, run, label=None if number else label, linewidth=wide, **line_style(position))
+        ax.set_title(ax.get_title(), fontsize=9)
+        ax.set(xlabel=xlabel, xscale="log" if logarithmic else "linear")
+    legend_below(fig, columns=4)
+    return fig
+
+
+def paths(runs: dict[str, tuple], clocks: dict[str, tuple]):
+    """Wrong labels learned: left against the right labels learned, one path a run, {label: (x, y)}; right
+    against what the schedule has spent, in the same styles. Both x (points,), y (points,), shares."""
+    groups = {"the path": runs, "the clock": clocks}
+    fig, members = panel_row(groups, 3.8, 3.0, "share of the wrong labels learned", sharey=True)
+    for (ax, curves), xlabel in zip(
+        members, ("share of the right labels learned", r"$\sum_t \eta_t \bar w_t$"), strict=True
+    ):
+        draw_lines(ax, curves)
+        ax.set(xlabel=xlabel)
+    fig.axes[0].set(xlim=(0.6, 1.005))
+    legend_below(fig)
+    return fig
