@@ -18,7 +18,7 @@ def where_runs_end():
     ax.plot(t, right - 0.4 * wrong, ":", color="black", label="accuracy on new images")
     for text, end in ENDS.items():
         ax.axvline(end, color="0.6", linewidth=0.9)
-        ax.text(end + 0.08, 0.03, text, rotation=90, va="bottom", fontsize=7)
+        ax.text(end + 0.08, 0.12, text, rotation=90, va="bottom", fontsize=8)
     ax.set(
         xlabel=r"what the schedule has spent, $\sum_t \eta_t \bar w_t$", xticks=[], yticks=[], ylim=(0, 1.03)
     )
@@ -31,7 +31,7 @@ def courses(groups: dict[str, dict[str, tuple]], xlabels: list[str], ylabel: str
 
     x: (points,), y: (points,), or (runs, points) for a thin line each. logarithmic: of the x axes.
     """
-    fig, members = panel_row(groups, 3.6, 2.9, ylabel, sharey=True)
+    fig, members = panel_row(groups, 3.6 if len(groups) < 3 else 2.7, 2.9, ylabel, sharey=True)
     for (ax, curves), xlabel in zip(members, xlabels, strict=True):
         for position, (label, (x, y)) in enumerate(curves.items()):
             runs = np.atleast_2d(np.asarray(y))
