@@ -53,6 +53,7 @@ MARGINS = "The curves are exact; the initial margins are those of N(0, 1) scores
 HEADS = "The curves are exact; the initial margins are those of fresh heads on features of CIFAR (chapter 09)"
 HEADS += ", CV's those of a fresh network on its images."
 DISTANCES = "Records hold the two distances, not the distributions."
+LINEAR = "Of linear heads on features of all images; people's labels are drawn from their matrix."
 TUNED = "The values are taken over as data; the search that found them is not repeated."
 TAKEN_OVER = "Our other tables take its values over as data."
 _LIST = (
@@ -81,8 +82,8 @@ _LIST = (
     Artefact("CV Fig. 6", "simulated and real initial margins"),
     _formulas("CV Fig. 7", "shifted and scaled weight curves of MAE", HEADS),
     _formulas("CV Fig. 8", "weight curves of Table 5's losses"),
-    Artefact("CV Fig. 9", "margins by epoch under other noise, CIFAR-10"),
-    Artefact("CV Fig. 10", "margins by epoch, other losses, CIFAR-10"),
+    Artefact("CV Fig. 9", "margins by epoch under other noise, CIFAR-10", note=LINEAR),
+    Artefact("CV Fig. 10", "margins by epoch, other losses, CIFAR-10", note=LINEAR),
     _formulas("CV Table 1", "losses and their weights", page="losses.md"),
     Artefact("CV Table 2", "accuracy with clean labels, CIFAR-10 and CIFAR-100"),
     Artefact("CV Table 3", "shifted and scaled losses, CIFAR-100"),

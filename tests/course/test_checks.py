@@ -123,6 +123,14 @@ ANSWERS = {
         lambda K, tau: abs(weights.expected_margin(K)) * tau,
         "C.1.1's misprint",
     ),
+    "11.1": (
+        lambda weights, clean, rates: (rates @ weights)[clean].mean() / (rates @ weights)[~clean].mean(),
+        lambda weights, clean, rates: weights[:, clean].mean() / weights[:, ~clean].mean(),
+        "every epoch counts as much as its learning rate",
+    ),
+    "11.2": (lambda snr, rate: snr * (1 - rate) / rate, lambda snr, rate: snr, "one label against one"),
+    "11.3": ("look-alikes", "symmetric", "go nine ways"),
+    "11.4": ("about 40", "about 2", "2,570 weights and biases"),
     "15.1": (
         lambda e: (1 - (1 - e) ** 3, 3 * e**2 * (1 - e) + e**3),
         lambda e: (1 - (1 - e) ** 3, 3 * e**2 * (1 - e)),

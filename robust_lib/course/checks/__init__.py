@@ -15,6 +15,7 @@ from robust_lib.course.checks import (
     chapter08,
     chapter09,
     chapter10,
+    chapter11,
     chapter12,
     chapter13,
     chapter14,

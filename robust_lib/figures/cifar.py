@@ -1,0 +1,125 @@
+"""Noisy CIFAR, with a backbone that can memorise and one that cannot: chapter 11."""
+
+import torch
+from matplotlib.patches import FancyBboxPatch
+from torch import Tensor
+
+from robust_lib.figures import CLEAN, NOISY, draw_lines, legend_below, line_style, panels
+
+BOXES = (
+    ("a wrong label", 0.0, 1, "0.93"),
+    ("can the backbone\nmemorise it?", 2.3, 1.9, "#cfe3f1"),
+    ("is it one of many\nalike?", 2.3, 0.1, "#cfe3f1"),
+    ("learned one by one;\nthe loss decides", 5.0, 1.9, "#f8dcc8"),
+    ("learned as a rule;\nno capacity needed", 5.0, 0.1, "#f8dcc8"),
+    ("outvoted; any loss will do", 5.0, 1, "0.93"),
+)
+ARROWS = ((0, 1, ""), (0, 2, ""), (1, 3, "yes"), (2, 4, "yes"), (1, 5, "no"), (2, 5, "no"))
+WIDTH, HEIGHT = 1.75, 0.62
+
+
+def what_becomes_of_a_wrong_label():
+    """The chapter's plan: two questions about a wrong label, three answers."""
+    fig, axes = panels(1, 1, 8.0, 2.6)
+    ax = axes[0, 0]
+    for text, x, y, colour in BOXES:
+        shape = {"boxstyle": "round,pad=0.04", "facecolor": colour, "edgecolor": "0.4"}
+        ax.add_patch(FancyBboxPatch((x, y - HEIGHT / 2), WIDTH, HEIGHT, **shape))
+        ax.text(x + WIDTH / 2, y, text, ha="center", va="center", fontsize=8)
+    for source, target, word in ARROWS:
+        (x, y), (to_x, to_y) = (BOXES[n][1:3] for n in (source, target))
+        start, end = (x + WIDTH + 0.05, y), (to_x - 0.06, to_y)
+        ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": "0.3"})
+        middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+        ax.annotate(word, middle, (0, 5), textcoords="offset points", ha="center", fontsize=8)
+    ax.set(xlim=(-0.15, 6.95), ylim=(-0.35, 2.35))
+    ax.axis("off")
+    return fig
+
+
+def margins_under_noise(rows: dict[str, tuple[dict, Tensor]], losses: dict):
+    """CV Fig. 9 and 10: margins Δ_y in the last epoch, a row for each noise, a column for each loss.
+
+    rows: {noise: ({loss: (delta (epochs, N), test accuracy)}, wrong (N,) bool)}; losses: {name: Loss}.
+    Filled: the last epoch, right and wrong labels apart; outlines: the first. Every histogram is scaled to
+    its own peak, its outermost bars hold what lies beyond; the line is w(Δ_y), scaled to its largest value.
+    """
+    fig, axes = panels(len(rows), len(losses), 2.5, 1.5, sharex="col")
+    for row, (noise, (runs, wrong)) in zip(axes, rows.items(), strict=True):
+        row[0].set_ylabel(noise, fontsize=8)
+        for ax, (name, loss) in zip(row, losses.items(), strict=True):
+            delta, accuracy = runs[name]
+            _two_histograms(ax, delta, wrong, loss)
+            ax.set_title(f"{name}, test acc. {accuracy:.1%}", fontsize=8)
+    for ax in axes[-1]:
+        ax.set_xlabel(r"$\Delta_y$")
+    for label, colour in (("right label", CLEAN), ("wrong label", NOISY)):
+        axes[0, 0].plot([], [], color=colour, linewidth=6, alpha=0.6, label=f"{label}, last epoch")
+        axes[0, 0].plot([], [], color=colour, linewidth=1, label=f"{label}, first epoch")
+    axes[0, 0].plot([], [], color="black", linewidth=0.9, label=r"$w(\Delta_y)$")
+    legend_below(fig, columns=5, fontsize=8)
+    return fig
+
+
+def _two_histograms(ax, delta: Tensor, wrong: Tensor, loss, reach: float = 20.0) -> None:
+    for mask, colour in ((~wrong, CLEAN), (wrong, NOISY)):
+        for epoch, look in ((-1, {"fill": True, "alpha": 0.6}), (0, {"linewidth": 1})):
+            values = delta[epoch][mask].clamp(-reach, reach)
+            heights, edges = torch.histogram(values, 60, range=(-reach, reach))
+            ax.stairs(heights / heights.max(), edges, color=colour, **look)
+    grid = torch.linspace(-reach, reach, 401, dtype=torch.float64)
+    w = loss.weight_at(grid)
+    ax.plot(grid, w / w.max(), color="black", linewidth=0.9)
+    ax.set(yticks=[])
+
+
+def snr_and_diff(sources: dict, noises: dict[str, str]):
+    """CV Table 5: accuracy lost against the weight ratio, a panel for each source, one scale for both.
+
+    sources: {title: frame with columns noise, loss, snr, diff}; noises: {noise: its label}. A mark is a loss;
+    the line joins the losses of a noise by their ratio.
+    """
+    fig, axes = panels(1, len(sources), 3.9, 3.2, sharex=True, sharey=True)
+    for ax, (title, frame) in zip(axes[0], sources.items(), strict=True):
+        for position, (noise, label) in enumerate(noises.items(), 1):
+            part = frame[frame["noise"] == noise].sort_values("snr")
+            draw_lines(ax, {label: (part["snr"], part["diff"])}, first=position, marker="o", markersize=4)
+        ax.axhline(0, color="0.6", linewidth=0.6)
+        ax.set_title(title, fontsize=9)
+        ax.set(xlabel="snr", xscale="log", xticks=[0.3, 1, 3], xticklabels=["0.3", "1", "3"])
+        ax.minorticks_off()
+    axes[0, 0].set_ylabel("accuracy less that with clean labels (points)")
+    legend_below(fig)
+    return fig
+
+
+def by_images(panels_of: dict[str, dict[str, tuple]], ylabels: dict[str, str], mark: float):
+    """Against the number of training images: {title: {line label: (images, values)}}, ylabels by title.
+
+    mark: the number of the head's parameters, drawn as a thin line.
+    """
+    fig, axes = panels(1, len(panels_of), 3.9, 3.1, sharex=True)
+    for ax, (title, lines) in zip(axes[0], panels_of.items(), strict=True):
+        draw_lines(ax, lines, marker="o", markersize=4)
+        ax.axvline(mark, color="0.6", linewidth=0.8, linestyle=":")
+        ax.set_title(title, fontsize=9)
+        ax.set(xlabel="training images", ylabel=ylabels[title], xscale="log", ylim=(0, 1.02))
+        ticks = sorted({int(n) for images, _ in lines.values() for n in images})
+        ax.set_xticks(ticks, [f"{n:,}" for n in ticks], rotation=30)
+        ax.minorticks_off()
+    legend_below(fig)
+    return fig
+
+
+def from_scratch(accuracy: dict, learned: dict):
+    """A network by epochs: accuracy on clean test images, {label: values}, and the share of the wrong labels
+    that it gives back, {label: values}. A label has one look in both panels."""
+    fig, axes = panels(1, 2, 3.9, 3.0)
+    looks = {label: line_style(n) for n, label in enumerate(accuracy)}
+    parts = {"accuracy on clean test images": accuracy, "share of wrong labels learned": learned}
+    for ax, (ylabel, lines) in zip(axes[0], parts.items(), strict=True):
+        for label, values in lines.items():
+            ax.plot(range(1, len(values) + 1), values, label=label, marker=".", **looks[label])
+        ax.set(xlabel="epoch", ylabel=ylabel, ylim=(0, None))
+    legend_below(fig)
+    return fig
