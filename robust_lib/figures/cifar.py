@@ -12,7 +12,7 @@ BOXES = (
     ("is it one of many\nalike?", 2.3, 0.1, "#cfe3f1"),
     ("learned one by one;\nthe loss decides", 5.0, 1.9, "#f8dcc8"),
     ("learned as a rule;\nno capacity needed", 5.0, 0.1, "#f8dcc8"),
-    ("outvoted; any loss will do", 5.0, 1, "0.93"),
+    ("outvoted; the loss\nmatters little", 5.0, 1, "0.93"),
 )
 ARROWS = ((0, 1, ""), (0, 2, ""), (1, 3, "yes"), (2, 4, "yes"), (1, 5, "no"), (2, 5, "no"))
 WIDTH, HEIGHT = 1.75, 0.62
@@ -42,14 +42,19 @@ def margins_under_noise(rows: dict[str, tuple[dict, Tensor]], losses: dict):
 
     rows: {noise: ({loss: (delta (epochs, N), test accuracy)}, wrong (N,) bool)}; losses: {name: Loss}.
     Filled: the last epoch, right and wrong labels apart; outlines: the first. Every histogram is scaled to
-    its own peak, its outermost bars hold what lies beyond; the line is w(Δ_y), scaled to its largest value.
+    its own peak; the line is w(Δ_y), scaled to its largest value. A column has one axis, that of 99 % of its
+    margins; the outermost bars hold what lies beyond.
     """
     fig, axes = panels(len(rows), len(losses), 2.5, 1.5, sharex="col")
+    reach = {
+        name: max(float(runs[name][0][[0, -1]].abs().quantile(0.99)) for runs, _ in rows.values())
+        for name in losses
+    }
     for row, (noise, (runs, wrong)) in zip(axes, rows.items(), strict=True):
         row[0].set_ylabel(noise, fontsize=8)
         for ax, (name, loss) in zip(row, losses.items(), strict=True):
             delta, accuracy = runs[name]
-            _two_histograms(ax, delta, wrong, loss)
+            _two_histograms(ax, delta, wrong, loss, reach[name])
             ax.set_title(f"{name}, test acc. {accuracy:.1%}", fontsize=8)
     for ax in axes[-1]:
         ax.set_xlabel(r"$\Delta_y$")
@@ -61,7 +66,7 @@ def margins_under_noise(rows: dict[str, tuple[dict, Tensor]], losses: dict):
     return fig
 
 
-def _two_histograms(ax, delta: Tensor, wrong: Tensor, loss, reach: float = 20.0) -> None:
+def _two_histograms(ax, delta: Tensor, wrong: Tensor, loss, reach: float) -> None:
     for mask, colour in ((~wrong, CLEAN), (wrong, NOISY)):
         for epoch, look in ((-1, {"fill": True, "alpha": 0.6}), (0, {"linewidth": 1})):
             values = delta[epoch][mask].clamp(-reach, reach)
@@ -88,9 +93,15 @@ def snr_and_diff(sources: dict, noises: dict[str, str]):
         ax.set_title(title, fontsize=9)
         ax.set(xlabel="snr", xscale="log", xticks=[0.3, 1, 3], xticklabels=["0.3", "1", "3"])
         ax.minorticks_off()
-    axes[0, 0].set_ylabel("accuracy less that with clean labels (points)")
+    axes[0, 0].set_ylabel("accuracy lost under noise (points)")
     legend_below(fig)
     return fig
+
+
+def _looks(panels_of: dict[str, dict]) -> dict[str, dict]:
+    """A label has one colour and dash in all panels."""
+    labels = dict.fromkeys(label for lines in panels_of.values() for label in lines)
+    return {label: line_style(position) for position, label in enumerate(labels)}
 
 
 def by_images(panels_of: dict[str, dict[str, tuple]], ylabels: dict[str, str], mark: float):
@@ -99,8 +110,10 @@ def by_images(panels_of: dict[str, dict[str, tuple]], ylabels: dict[str, str], m
     mark: the number of the head's parameters, drawn as a thin line.
     """
     fig, axes = panels(1, len(panels_of), 3.9, 3.1, sharex=True)
+    looks = _looks(panels_of)
     for ax, (title, lines) in zip(axes[0], panels_of.items(), strict=True):
-        draw_lines(ax, lines, marker="o", markersize=4)
+        for label, (x, y) in lines.items():
+            ax.plot(x, y, label=label, marker="o", markersize=4, **looks[label])
         ax.axvline(mark, color="0.6", linewidth=0.8, linestyle=":")
         ax.set_title(title, fontsize=9)
         ax.set(xlabel="training images", ylabel=ylabels[title], xscale="log", ylim=(0, 1.02))
@@ -115,8 +128,8 @@ def from_scratch(accuracy: dict, learned: dict):
     """A network by epochs: accuracy on clean test images, {label: values}, and the share of the wrong labels
     that it gives back, {label: values}. A label has one look in both panels."""
     fig, axes = panels(1, 2, 3.9, 3.0)
-    looks = {label: line_style(n) for n, label in enumerate(accuracy)}
     parts = {"accuracy on clean test images": accuracy, "share of wrong labels learned": learned}
+    looks = _looks(parts)
     for ax, (ylabel, lines) in zip(axes[0], parts.items(), strict=True):
         for label, values in lines.items():
             ax.plot(range(1, len(values) + 1), values, label=label, marker=".", **looks[label])
