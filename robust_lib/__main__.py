@@ -46,17 +46,41 @@ def _pairs(context: click.Context, option: click.Parameter, texts: tuple[str, ..
 @click.option("--only", multiple=True, metavar="NUMBER", help="Run this notebook, such as 06 (repeatable).")
 @click.option("--profile", type=click.Choice(["quick", "full"]), default="quick", show_default=True)
 @click.option("-p", "given", multiple=True, metavar="NAME=VALUE", callback=_pairs, help="Set a parameter.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="build/course")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="[default: build/course, or build/student]",
+)
 @click.option("--in-place", is_flag=True, help="Also store outputs in notebooks/ and figures in figures/.")
 @click.option(
     "--shake", is_flag=True, help="Several SEEDs, plain and rich kernels: which claims always hold?"
 )
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="How many, for --shake.")
-def course(only, profile: str, given: dict[str, str], out: Path, in_place: bool, shake: bool, seeds: int):
+@click.option(
+    "--student",
+    is_flag=True,
+    help="Run nothing: write the notebooks without what answers predictions and exercises.",
+)
+def course(
+    only,
+    profile: str,
+    given: dict[str, str],
+    out: Path | None,
+    in_place: bool,
+    shake: bool,
+    seeds: int,
+    student: bool,
+):
     """Run the notebooks headless, check their claims, and write pages to browse."""
     from robust_lib.course import runner
     from robust_lib.course import shake as shaker
 
+    if student and (shake or in_place or profile != "quick" or given):
+        raise click.UsageError("--student goes with --only and --out alone: it runs nothing")
+    if student:
+        _student(only, out or Path("build/student"))
+        return
+    out = out or Path("build/course")
     if shake and (in_place or profile != "quick" or "SEED" in given):
         raise click.UsageError("--shake goes with --only, -p and --seeds alone, and chooses SEED itself")
     try:
@@ -66,6 +90,20 @@ def course(only, profile: str, given: dict[str, str], out: Path, in_place: bool,
     if shake:
         sys.exit(shaker.run(rows, seeds, out / "shake"))
     sys.exit(runner.run(rows, profile, out, in_place))
+
+
+def _student(only: tuple[str, ...], out: Path) -> None:
+    from robust_lib.course import notebooks, runner
+    from robust_lib.course import student as students
+
+    try:
+        chosen = runner.select(runner.NOTEBOOKS, only)
+        students.write(chosen, out)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    except notebooks.NotebookError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"student versions: {len(chosen)}, in {out}")
 
 
 def _figures() -> Path:
