@@ -1,12 +1,16 @@
 """Exercise checks: every grader tells right from wrong from not attempted, and solutions pass."""
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from robust_lib import losses
 from robust_lib.course import checks
+from robust_lib.course.checks import grading
 from robust_lib.losses import weights
 
 
@@ -26,12 +30,38 @@ ANSWERS = {
     "01.1": (lambda p: 2 * p * (1 - p) ** 2, lambda p: 2 * (1 - p), "still has to be multiplied in"),
     "01.2": (lambda q: q / (1 + q), lambda q: q**q / (1 + q) ** (1 + q), "that is a weight"),
     "01.3": ({"blurry"}, {"blurry", "piecewise_zero"}, "it ignores, it does not push"),
+    "01.4": (
+        lambda p, c: torch.where(p > c, -p.log(), 0.0),
+        lambda p, c: (p > c).double(),
+        "where the loss is on",
+    ),
+    "02.1": (
+        lambda K, rate: torch.full((K, K), rate / (K - 1)).fill_diagonal_(1 - rate),
+        lambda K, rate: torch.eye(K) * (1 - rate) + rate / K,
+        "one of the nine others",
+    ),
+    "02.2": (
+        lambda scores, labels: torch.logit(scores.softmax(1)[range(len(labels)), labels]),
+        lambda scores, labels: scores.log_softmax(1)[range(len(labels)), labels],
+        "that is log p_y",
+    ),
+    "02.3": (
+        lambda w, flipped: w[:, ~flipped].mean() / w[:, flipped].mean(),
+        lambda w, flipped: (w[:, ~flipped].mean(1) / w[:, flipped].mean(1)).mean(),
+        "the ratio of the means",
+    ),
+    "03.2": (
+        lambda peak: losses.gce(q=peak / (1 - peak)),
+        lambda peak: losses.mae(),
+        "peaks at p_y = 0.5",
+    ),
     "04.1": (
         lambda p, A: (1 / (A + p.log()).sum(), len(p) * (A + p[0].log()) / (A + p.log()).sum()),
         lambda p, A: (-1 / p.log().sum(), len(p) * p[0].log() / p.log().sum()),
         "those are NCE's",
     ),
     "04.2": (lambda K: (K + 1) / (2 * K), lambda K: 0.5 + 1 / K**2, "right for K = 2; try K = 10"),
+    "04.3": ([0.91] + [0.01] * 9, [0.1] * 10, "of the bound; which samples broke it"),
     "03.1": (
         lambda alpha, beta: -math.log(1e-4) * beta / (alpha - math.log(1e-4) * beta),
         lambda alpha, beta: beta / (alpha + beta),
@@ -44,6 +74,16 @@ ANSWERS = {
     ),
     "06.2": (lambda eta, K: 1 / (1 - eta * K / (K - 1)), lambda eta, K: 1 / (1 - eta), "not 1 - η"),
     "05.1": (
+        lambda K, rate: (1 - rate) * torch.eye(K) + rate * torch.eye(K).roll(1, dims=1),
+        lambda K, rate: (1 - rate) * torch.eye(K) + rate * torch.eye(K).roll(-1, dims=1),
+        "turned over",
+    ),
+    "05.2": (
+        lambda table, labels, T: (T[labels] * table).sum(1).mean(),
+        lambda table, labels, T: (T[labels] * table).sum(),
+        "a mean over the samples",
+    ),
+    "05.3": (
         lambda a, q, K: 1 / (1 + (1 + 1 / a) ** (1 - q) / (K - 1)),
         lambda a, q, K: (1 + 1 / a) ** (q - 1),
         "that is the noise ratio",
@@ -272,6 +312,88 @@ def test_right_wrong_and_not_attempted(exercise, capsys):
 def test_an_answer_that_raises_is_wrong_and_says_why(capsys):
     assert checks.check("01.1", lambda p: p / undefined) == "wrong"  # noqa: F821
     assert "raised NameError" in capsys.readouterr().out
+
+
+def test_hints_come_one_at_a_time_and_the_last_one_stays(monkeypatch, capsys):
+    monkeypatch.setattr(grading, "_misses", {})
+    monkeypatch.setitem(
+        grading.GRADERS, "00.1", lambda answer: "" if answer == 1 else ("look", "think", "it is 1")
+    )
+    for _ in range(4):
+        assert checks.check("00.1", 2) == "wrong"
+    assert checks.check("00.1", 1) == "right"
+    printed = capsys.readouterr().out.splitlines()
+    hints = ["1 of 3: look", "2 of 3: think", "3 of 3: it is 1", "3 of 3: it is 1"]
+    assert printed == [*(f"exercise 00.1: wrong. Hint {hint}" for hint in hints), "exercise 00.1: right"]
+
+
+def lines_of(capsys):
+    return capsys.readouterr().out.splitlines()
+
+
+UNKNOWN_MISSES = {  # answers of the right kind, wrong in no way that a grader recognises
+    "01.1": lambda p: p + 7,
+    "01.2": lambda q: 7.0,
+    "01.3": {"ce"},
+    "01.4": lambda p, c: p + 7,
+    "02.1": lambda K, rate: torch.full((K, K), 7.0),
+    "02.2": lambda scores, labels: scores[:, 0] + 7,
+    "02.3": lambda w, flipped: 7.0,
+    "03.1": lambda alpha, beta: 7.0,
+    "03.2": lambda peak: losses.ce(),
+    "04.1": lambda p, A: (7.0, 7.0),
+    "04.2": lambda K: 7.0,
+    "04.3": [0.1] * 10,
+    "05.1": lambda K, rate: torch.full((K, K), 7.0),
+    "05.2": lambda table, labels, T: 7.0,
+    "05.3": lambda a, q, K: 7.0,
+    "06.1": lambda table: table + 7,
+    "06.2": lambda eta, K: 7.0,
+    "07.1": lambda clean, flipped: (7.0, 8.0),
+    "07.2": lambda gamma, K: 7.0,
+    "07.3": dict.fromkeys(("ce", "mae", "blurry", "blurry stopped", "piecewise_zero"), "right"),
+}
+
+FUNCTIONS = [name for name in ANSWERS if callable(ANSWERS[name][0])]
+STAGED = [name for name in ANSWERS if name < "08"]  # exercises whose hints come one at a time
+
+
+@pytest.mark.parametrize("exercise", FUNCTIONS)
+@pytest.mark.parametrize("answer", [3.5, "words"])
+def test_where_a_function_is_asked_for_anything_else_gets_a_sentence(exercise, answer, capsys):
+    assert checks.check(exercise, answer) == "wrong"
+    assert "a function is asked for; this is a " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("exercise", sorted(set(STAGED) & set(FUNCTIONS)))
+@pytest.mark.parametrize("answer", [lambda *_: "words", lambda *_: [[[1.5]]]], ids=["text", "shape"])
+def test_a_function_that_returns_another_kind_gets_a_sentence(exercise, answer, capsys):
+    assert checks.check(exercise, answer) == "wrong"
+    assert "the answer must be " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("exercise", STAGED)
+def test_a_miss_that_no_grader_knows_gets_three_hints_one_at_a_time(exercise, monkeypatch, capsys):
+    monkeypatch.setattr(grading, "_misses", {})
+    miss = UNKNOWN_MISSES[exercise]
+    for _ in range(3):
+        assert checks.check(exercise, miss) == "wrong"
+    hints = [line.partition(f"Hint {n} of 3: ")[2] for n, line in enumerate(lines_of(capsys), 1)]
+    assert all(hints)
+    assert len(set(hints)) == 3
+
+
+def test_numbers_of_another_shape_get_a_sentence():
+    assert grading.numbers((1, 2.0), (2,)).tolist() == [1, 2]
+    for result, shape, words in (
+        ([1, 2], (), "the answer must be one number; this is a row of 2 numbers"),
+        (1, (3,), "the answer must be a row of 3 numbers; this is one number"),
+        ([[1]], (2, 2), "the answer must be a table of shape (2, 2); this is a table of shape (1, 1)"),
+        ("a", None, "the answer must be numbers; this is a str"),
+        (math.sin, (), "the answer must be one number; this is a function"),
+    ):
+        with pytest.raises(grading.Misfit, match=f"^{re.escape(words)}$"):
+            grading.numbers(result, shape)
 
 
 def test_unknown_exercise_is_named():

@@ -2,6 +2,7 @@
 
 import torch
 
+from robust_lib import losses
 from robust_lib.course.checks.grading import called, equal, grader
 
 _P = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
@@ -9,30 +10,60 @@ _P = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
 
 @grader("01.1")
 def _weight_of_a_square(answer):
-    weight = called(answer, _P)
+    weight = called(answer, _P, shape=(99,))
     if equal(weight, 2 * (1 - _P)):
         return "that is -dl/dp; the sigmoid's derivative p(1-p) still has to be multiplied in"
     if equal(weight, -2 * _P * (1 - _P) ** 2):
         return "the size is right and the sign is not: w = -dl/dΔ is positive when it pulls the label up"
-    right = equal(weight, 2 * _P * (1 - _P) ** 2)
-    return "" if right else "differentiate (1-p)^2 by p, then apply w = -l'(p) p (1-p)"
+    return "" if equal(weight, 2 * _P * (1 - _P) ** 2) else (
+        "section 1 has the recipe: a derivative by p, then the derivative of the sigmoid",
+        "w = -l'(p) p (1-p); which l'(p) has (1-p)^2?",
+        "l'(p) = -2 (1-p), by the chain rule; put it into w = -l'(p) p (1-p)",
+    )  # fmt: skip
 
 
 @grader("01.2")
 def _gce_peak(answer):
-    peak = called(answer, 0.7)
+    peak = called(answer, 0.7, shape=())
     if equal(peak, (0.7 / 1.7) ** 0.7 / 1.7):
         return "that is a weight, the largest; asked is the p_y at which it is reached"
     right = all(equal(called(answer, q), q / (1 + q)) for q in (0.1, 0.5, 0.7, 1.0))
-    return "" if right else "set the derivative of p^q (1-p) to zero: q (1-p) = p"
+    return "" if right else (
+        "section 3 prints GCE's weight as a formula; where is a curve highest?",
+        "the derivative of p^q (1-p) by p is zero there",
+        "the derivative is q p^(q-1) (1-p) - p^q; divide by p^(q-1) and solve for p",
+    )  # fmt: skip
 
 
 @grader("01.3")
 def _losses_that_push_away(answer):
+    names = {"ce", "mae", "gce", "focal", "blurry", "blurry stopped", "piecewise_zero"}
     if not isinstance(answer, set | list | tuple | frozenset):
         return "give a set of names, for example {'ce', 'mae'}"
-    if set(answer) - {"ce", "mae", "gce", "focal", "blurry", "blurry stopped", "piecewise_zero"}:
+    if set(answer) - names:
         return "use the names ce, mae, gce, focal, blurry, blurry stopped, piecewise_zero"
     if "piecewise_zero" in answer:
         return "Piecewise-zero's weight is zero below c: it ignores, it does not push"
-    return "" if set(answer) == {"blurry"} else "look for a weight curve that goes below zero"
+    return "" if set(answer) == {"blurry"} else (
+        "a loss pushes a sample away where its weight is negative",
+        "look at the last figure of section 7: which of its curves go below zero?",
+        "one curve alone goes below zero; the one with a stopped gradient is GCE's",
+    )  # fmt: skip
+
+
+@grader("01.4")
+def _piecewise_zero(answer):
+    losses_of_p = called(answer, _P, 0.105, shape=(99,))
+    if equal(losses_of_p, torch.where(_P > 0.105, 1.0, 0.0)):
+        return "that says where the loss is on; multiply by the cross entropy -log p"
+    for c in (0.0, 0.105, 0.355):  # between the p: at a p there rounding would decide
+        logits = torch.stack([torch.logit(_P), torch.zeros_like(_P)], 1)
+        labels = torch.zeros(len(_P), dtype=torch.int64)
+        expected = losses.piecewise_zero(c=c)(logits, labels, reduction="none")
+        if not equal(called(answer, _P, c, shape=(99,)), expected):
+            return (
+                "two cases, p > c and p <= c: what is the loss in each?",
+                "torch.where(condition, a, b) takes a where the condition holds and b elsewhere",
+                "the condition is p > c, a is -p.log(), and b is 0",
+            )
+    return ""
