@@ -328,6 +328,18 @@ def _planted(seeds: int, scale: str) -> list[Trial]:
     return _cross(seeds, [task | planted for task in tasks], _small_grid())
 
 
+@sweep(
+    "margins", "chapter 02's losses on noisy digits, over seeds: accuracy by epoch, snr, who is left", small=5
+)
+def _margins(seeds: int, scale: str) -> list[Trial]:
+    chosen = [
+        _loss("ce"), _loss("mae"), _loss("gce", q=0.7), _loss("blurry", gamma=0.5, stop_gradient=True),
+        _loss("blurry", gamma=0.5) | {"delay": 3}, _loss("blurry", gamma=0.15) | {"delay": 3},
+        _loss("piecewise_zero", c=0.1) | {"delay": 1},
+    ]  # fmt: skip
+    return _cross(seeds, [_mini("mnist", detector="none")], _noise("uniform", 0.4), chosen)
+
+
 @sweep("features-robust", "HS Table 4 on other features and heads: when can a head memorise?", features=2)
 def _robust(seeds: int, scale: str) -> list[Trial]:
     sizes = [{"size": size} for size in ("features", "features-224", "features-128")]
