@@ -328,15 +328,13 @@ def _planted(seeds: int, scale: str) -> list[Trial]:
     return _cross(seeds, [task | planted for task in tasks], _small_grid())
 
 
-@sweep(
-    "margins", "chapter 02's losses on noisy digits, over seeds: accuracy by epoch, snr, who is left", small=5
-)
+@sweep("margins", "chapter 02's losses on noisy digits, over seeds", small=5)
 def _margins(seeds: int, scale: str) -> list[Trial]:
     chosen = [
-        _loss("ce"), _loss("mae"), _loss("gce", q=0.7), _loss("blurry", gamma=0.5, stop_gradient=True),
-        _loss("blurry", gamma=0.5) | {"delay": 3}, _loss("blurry", gamma=0.15) | {"delay": 3},
-        _loss("piecewise_zero", c=0.1) | {"delay": 1},
-    ]  # fmt: skip
+        *(_loss("ce"), _loss("mae"), _loss("gce", q=0.7), _loss("blurry", gamma=0.5, stop_gradient=True)),
+        *(_loss("blurry", delay=3, gamma=gamma) for gamma in (0.5, 0.15)),
+        _loss("piecewise_zero", delay=1, c=0.1),
+    ]
     return _cross(seeds, [_mini("mnist", detector="none")], _noise("uniform", 0.4), chosen)
 
 
