@@ -127,7 +127,7 @@ def tables(shown: dict, between: tuple[str, ...], names: tuple[str, str] = ("lab
 
 
 def knobs(kinds: dict):
-    """What can be done to a weight curve, a panel {what: {label: loss}}; each curve has the largest size 1."""
+    """What can be done to a weight curve, a panel {what: {label: loss}}; each has the largest size 1."""
     fig, axes = panels(1, len(kinds), width=2.1, height=1.9, sharey=True)
     delta = torch.linspace(-8, 8, 401, dtype=torch.float64)
     for ax, (title, named) in zip(axes[0], kinds.items(), strict=True):
