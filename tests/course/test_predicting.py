@@ -27,6 +27,12 @@ def test_a_number_is_close_or_off(capsys):
     assert printed(capsys) == "your guess: 0.3; measured: 0.9; off by 0.6"
 
 
+def test_large_numbers_have_no_exponent(capsys):
+    prediction = checks.predict(1000, low=0)
+    prediction.compare(3018.4, within=500)
+    assert printed(capsys).splitlines()[1] == "your guess: 1000; measured: 3018; off by 2018"
+
+
 def test_a_word_is_right_or_not(capsys):
     prediction = checks.predict("CE", among=("CE", "MAE"))
     prediction.compare("CE")

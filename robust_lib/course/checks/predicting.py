@@ -22,7 +22,7 @@ class Prediction:
     def compare(self, measured, within: float = 0.0) -> None:
         """Print what was measured (a number or a word) beside the guess; within: how near counts as close."""
         measured = measured if isinstance(measured, str) else float(measured)
-        text = measured if isinstance(measured, str) else f"{measured:.3g}"
+        text = _text(measured)
         if self.value is None:
             print(f"measured: {text}")
         elif isinstance(self.value, str):
@@ -30,8 +30,8 @@ class Prediction:
             print(f"your guess: {self.value}; measured: {text}; {verdict}")
         else:
             off = abs(self.value - measured)
-            verdict = "close" if off <= within else f"off by {off:.3g}"
-            print(f"your guess: {self.value:.3g}; measured: {text}; {verdict}")
+            verdict = "close" if off <= within else f"off by {_text(off)}"
+            print(f"your guess: {_text(self.value)}; measured: {text}; {verdict}")
 
 
 def predict(guess, among: tuple[str, ...] = (), low: float = -math.inf, high: float = math.inf) -> Prediction:
@@ -49,6 +49,12 @@ def predict(guess, among: tuple[str, ...] = (), low: float = -math.inf, high: fl
         print(f"your guess: {guess}")
         return Prediction(guess)
     return Prediction(None)
+
+
+def _text(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _between(guess, low: float, high: float) -> bool:
