@@ -47,7 +47,7 @@ def classes_at_start(groups: dict[str, tuple[Tensor, Tensor]], over_epochs: dict
     last.axhline(0, color="0.6", linewidth=0.6)
     last.set(xlabel="epoch", ylabel=r"mean $\Delta_y$")
     last.locator_params(axis="x", integer=True)
-    last.legend(fontsize=7, frameon=False, loc="center right")
+    last.legend(fontsize=7, framealpha=1, edgecolor="none", loc="center right")  # over the line of zero
     legend_below(fig)
     return fig
 
