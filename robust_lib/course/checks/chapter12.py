@@ -14,7 +14,7 @@ def _counts_for(answer):
         (0.45, 0.9, 0.9): [0, -1, -1, -1, -1],
     }
     for limits, expected in cases.items():
-        above, result = p >= limits, called(answer, p.copy(), np.array(limits))
+        above, result = p >= limits, called(answer, p.copy(), np.array(limits), shape=(5,))
         if equal(result, expected):
             continue
         if equal(result, np.where(above.sum(1) == 1, above.argmax(1), p.argmax(1))):
@@ -23,24 +23,28 @@ def _counts_for(answer):
             return "an image may count for a class that is not its most probable one"
         if equal(result, np.where(above, p, -1).argmax(1)):
             return "an image without any qualifying class counts for none: -1"
-        return "set the probabilities below their class's threshold to -1, take the arg max, mend the rest"
+        return (
+            "which classes qualify in a row? p >= thresholds says so",
+            "the arg max must see the qualifying classes only",
+            "put -1 where a class does not qualify, take the arg max, and mend the rows without any",
+        )
     return ""
 
 
 @grader("12.2")
 def _worth_flagging(answer):
-    shares = called(answer, 0.8, 0.1)
+    shares = called(answer, 0.8, 0.1, shape=(3,))
     if equal(shares, (0.8, 0.1, 0.5)):
         return "F1 = 2 TP/(F + W): the new flags must beat half of it, for their number adds to F only"
     if equal(shares, (0.4, 0.5, 0.5)):
         return "balanced accuracy weighs a wrong label by 1/W and a right one by 1/R; their ratio is in rate"
     cases = ((0.8, 0.1), (0.5, 0.4), (0.95, 0.02))
     right = all(equal(called(answer, f1, rate), (f1 / 2, rate, 0.5)) for f1, rate in cases)
-    return (
-        ""
-        if right
-        else "add n flags, a share π of them wrong labels, and ask when each score's change is positive"
-    )
+    return "" if right else (
+        "add n flags, a share π of them wrong labels; when does each score rise?",
+        "section 9 has two of the three; plain accuracy gains πn images and loses (1 - π)n",
+        "half of F1, the rate, and one half",
+    )  # fmt: skip
 
 
 @grader("12.3")
@@ -57,4 +61,8 @@ def _harmless_rules(answer):
             f"{min(answer & {'temperature', 'one-hot'})} is not a straight line: a mean does not move with it"
         )
     missing = {"mix", "undo"} - answer
-    return f"write {min(missing)} as a p_j + b with the same a > 0 and b for all" if missing else ""
+    return (
+        "which maps move a threshold, a mean of p_j, as they move every p_j?",
+        "a p_j + b does, with the same a > 0 and b for all images and classes",
+        f"write {min(missing)} in that form",
+    ) if missing else ""  # fmt: skip

@@ -12,7 +12,7 @@ _WRONG = np.array([False, False, True, True, True, True, False])
 
 @grader("17.1")
 def _precision_at(answer):
-    first = called(answer, _RANKING, _WRONG, 4)
+    first = called(answer, _RANKING, _WRONG, 4, shape=())
     if equal(first, 3):
         return "that is how many are wrong; divide by k"
     if equal(first, _WRONG[:4].mean()):
@@ -23,12 +23,16 @@ def _precision_at(answer):
     if all(equal(called(answer, _RANKING, _WRONG, k), value * k / 4) for k, value in cases.items()):
         return "that is recall, the share of all wrong labels that are found; divide by k instead"
     right = all(equal(called(answer, _RANKING, _WRONG, k), value) for k, value in cases.items())
-    return "" if right else "wrong[ranking[:k]] says which of the first k are wrong; take the mean"
+    return "" if right else (
+        "ranking[:k] are the positions of the first k",
+        "wrong[ranking[:k]] says which of these are wrong",
+        "the share is the mean of that bool array",
+    )  # fmt: skip
 
 
 @grader("17.2")
 def _images_to_look_at(answer):
-    number = called(answer, 0.1)
+    number = called(answer, 0.1, shape=())
     if equal(number, 25):
         return "one standard error covers only two cases in three; 95 % takes 1.96 of them"
     if equal(number, (1.96 / 0.1) ** 2):
@@ -38,13 +42,17 @@ def _images_to_look_at(answer):
     right = all(
         equal(called(answer, e), math.ceil(0.25 * (1.96 / e) ** 2 - 1e-9)) for e in (0.03, 0.05, 0.1, 0.2)
     )
-    return "" if right else "solve 1.96 sqrt(p(1-p)/n) = e for n at the p that needs most, and round up"
+    return "" if right else (
+        "at which p is p(1-p) largest?",
+        "p = 1/2 needs most: 1.96 sqrt(0.25/n) must be e or less",
+        "solve for n: 0.25 (1.96/e)^2, rounded up",
+    )  # fmt: skip
 
 
 @grader("17.3")
 def _gpu_hours(answer):
     given, hours = (1_000_000, 15, 5, 24.0, 30.0), 1e6 * 15 * 4 * 24e9 / 30e12 / 3600
-    result = called(answer, *given)
+    result = called(answer, *given, shape=())
     if equal(result, hours * 5 / 4):
         return "each fold trains on folds - 1 parts of the images, not on all of them"
     if equal(result, hours * 3600):
@@ -55,4 +63,8 @@ def _gpu_hours(answer):
         return "that is one fold; there are `folds` of them"
     other = (50_000, 10, 2, 7.0, 12.0)
     right = equal(result, hours) and equal(called(answer, *other), 5e4 * 10 * 7e9 / 12e12 / 3600)
-    return "" if right else "images × (folds - 1) × epochs × operations each, by operations a second, by 3600"
+    return "" if right else (
+        "count the trained images first: each fold trains on which of them?",
+        "folds times a share (folds - 1)/folds of the images, in every epoch",
+        "images × (folds - 1) × epochs × operations each, by operations a second, by 3600",
+    )  # fmt: skip
