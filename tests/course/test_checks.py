@@ -189,12 +189,12 @@ ANSWERS = {
         lambda s: ((1 - s) ** 5, sum(math.comb(5, k) * s**k * (1 - s) ** (5 - k) for k in range(3, 6))),
         "the probability of being upheld",
     ),
-    "14.1": (
+    "14.2": (
         lambda r, q, eta: 2 * r * eta / (q + eta),
         lambda r, q, eta: r * eta / q,
         "that is the precision",
     ),
-    "14.2": (
+    "14.1": (
         lambda spread, seeds: spread / math.sqrt(math.pi * seeds),
         lambda spread, seeds: spread / math.sqrt(math.pi),
         "right for one seed",
@@ -257,19 +257,19 @@ ANSWERS = {
         lambda p, t: np.where((p >= t).sum(1) == 1, (p >= t).argmax(1), p.argmax(1)),
         "even if it does not qualify itself",
     ),
-    "12.2": (
+    "12.3": (
         lambda f1, rate: (f1 / 2, rate, 0.5),
         lambda f1, rate: (f1, rate, 0.5),
         "must beat half of it",
     ),
-    "12.3": ({"mix", "undo"}, {"mix", "temperature"}, "not a straight line"),
+    "12.2": ({"mix", "undo"}, {"mix", "temperature"}, "not a straight line"),
     "13.1": (lambda K: 2 * K / (2 * K + 1), lambda K: K / (K + 1), "that is the recall"),
-    "13.2": (
+    "13.3": (
         {"AUM", "threshold", "Wasserstein"},
         {"AUM", "threshold", "Wasserstein", "Cohen's d"},
         "so does the standard deviation",
     ),
-    "13.3": (
+    "13.2": (
         lambda images, K, eta: round(images * eta / (K - 1 + eta)),
         lambda images, K, eta: images * eta / (K - 1),
         "takes its share from the wrong labels",
@@ -362,13 +362,13 @@ UNKNOWN_MISSES = {  # answers of the right kind, wrong in no way that a grader r
     "09.4": lambda norms, rates: 7.0,
     "09.5": lambda K, tau: 7.0,
     "12.1": lambda p, t: [7] * 5,
-    "12.2": lambda f1, rate: (7.0, 7.0, 7.0),
-    "12.3": {"mix"},
+    "12.3": lambda f1, rate: (7.0, 7.0, 7.0),
+    "12.2": {"mix"},
     "13.1": lambda K: 7.0,
-    "13.2": {"AUM"},
-    "13.3": lambda images, K, eta: 7,
-    "14.1": lambda r, q, eta: 7.0,
-    "14.2": lambda spread, seeds: 7.0,
+    "13.3": {"AUM"},
+    "13.2": lambda images, K, eta: 7,
+    "14.2": lambda r, q, eta: 7.0,
+    "14.1": lambda spread, seeds: 7.0,
     "14.3": {"given accuracy"},
     "15.1": lambda e: (7.0, 7.0),
     "15.2": lambda wrong, upheld, unjudged: (7.0, 7.0),

@@ -34,11 +34,8 @@ def _ten_times_the_rate(answer):
         return 'give one of "fewer", "as many", "more"'
     if answer == "as many":
         return "Δ of a kept class and of a lost class both change when the steps are larger"
-    return (
-        ""
-        if answer == "more"
-        else "a larger step lifts the kept classes too, and their scores are in every other sample's Δ"
-    )
+    hint = "a larger step lifts the kept classes too, and their scores are in every other sample's Δ"
+    return "" if answer == "more" else hint
 
 
 @grader("09.3")

@@ -32,22 +32,6 @@ def _counts_for(answer):
 
 
 @grader("12.2")
-def _worth_flagging(answer):
-    shares = called(answer, 0.8, 0.1, shape=(3,))
-    if equal(shares, (0.8, 0.1, 0.5)):
-        return "F1 = 2 TP/(F + W): the new flags must beat half of it, for their number adds to F only"
-    if equal(shares, (0.4, 0.5, 0.5)):
-        return "balanced accuracy weighs a wrong label by 1/W and a right one by 1/R; their ratio is in rate"
-    cases = ((0.8, 0.1), (0.5, 0.4), (0.95, 0.02))
-    right = all(equal(called(answer, f1, rate), (f1 / 2, rate, 0.5)) for f1, rate in cases)
-    return "" if right else (
-        "add n flags, a share π of them wrong labels; when does each score rise?",
-        "section 9 has two of the three; plain accuracy gains πn images and loses (1 - π)n",
-        "half of F1, the rate, and one half",
-    )  # fmt: skip
-
-
-@grader("12.3")
 def _harmless_rules(answer):
     rules = {"mix", "temperature", "undo", "one-hot", "prior"}
     if hint := some_of(answer, rules):
@@ -66,3 +50,19 @@ def _harmless_rules(answer):
         "a p_j + b does, with the same a > 0 and b for all images and classes",
         f"write {min(missing)} in that form",
     ) if missing else ""  # fmt: skip
+
+
+@grader("12.3")
+def _worth_flagging(answer):
+    shares = called(answer, 0.8, 0.1, shape=(3,))
+    if equal(shares, (0.8, 0.1, 0.5)):
+        return "F1 = 2 TP/(F + W): the new flags must beat half of it, for their number adds to F only"
+    if equal(shares, (0.4, 0.5, 0.5)):
+        return "balanced accuracy weighs a wrong label by 1/W and a right one by 1/R; their ratio is in rate"
+    cases = ((0.8, 0.1), (0.5, 0.4), (0.95, 0.02))
+    right = all(equal(called(answer, f1, rate), (f1 / 2, rate, 0.5)) for f1, rate in cases)
+    return "" if right else (
+        "add n flags, a share π of them wrong labels; when does each score rise?",
+        "section 9 has two of the three; plain accuracy gains πn images and loses (1 - π)n",
+        "half of F1, the rate, and one half",
+    )  # fmt: skip

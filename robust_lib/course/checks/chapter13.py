@@ -16,23 +16,6 @@ def _f1_of_one_run(answer):
 
 
 @grader("13.2")
-def _what_doubling_changes(answer):
-    names = {"AUM", "threshold", "flags", "Cohen's d", "Wasserstein", "AUROC"}
-    if hint := some_of(answer, names):
-        return hint
-    if "flags" in answer or "AUROC" in answer:
-        return "every AUM doubles and so does the threshold: no comparison comes out differently"
-    if "Cohen's d" in answer:
-        return "the difference of the means doubles, but so does the standard deviation it is divided by"
-    missing = {"AUM", "threshold", "Wasserstein"} - answer
-    return (
-        "which of the six are in logits?",
-        "an AUM is a mean of margins, and a margin is a difference of logits",
-        f"think again of: {min(missing)}",
-    ) if missing else ""  # fmt: skip
-
-
-@grader("13.3")
 def _as_rare_as_a_flip(answer):
     cases = ((5000, 10, 0.1), (5000, 10, 0.4), (50_000, 100, 0.3), (1000, 3, 0.5))
     given = [float(called(answer, *case, shape=())) for case in cases]
@@ -47,3 +30,20 @@ def _as_rare_as_a_flip(answer):
         "of the other 1 - s, a single wrong class has (1 - s) η/(K - 1)",
         "solve s = (1 - s) η/(K - 1), and multiply by the number of images",
     )  # fmt: skip
+
+
+@grader("13.3")
+def _what_doubling_changes(answer):
+    names = {"AUM", "threshold", "flags", "Cohen's d", "Wasserstein", "AUROC"}
+    if hint := some_of(answer, names):
+        return hint
+    if "flags" in answer or "AUROC" in answer:
+        return "every AUM doubles and so does the threshold: no comparison comes out differently"
+    if "Cohen's d" in answer:
+        return "the difference of the means doubles, but so does the standard deviation it is divided by"
+    missing = {"AUM", "threshold", "Wasserstein"} - answer
+    return (
+        "which of the six are in logits?",
+        "an AUM is a mean of margins, and a margin is a difference of logits",
+        f"think again of: {min(missing)}",
+    ) if missing else ""  # fmt: skip

@@ -6,6 +6,24 @@ from robust_lib.course.checks.grading import called, equal, grader, some_of
 
 
 @grader("14.1")
+def _luck_of_two(answer):
+    luck = called(answer, 0.006, 20, shape=())
+    if equal(luck, 0.006 / math.sqrt(math.pi)):
+        return "right for one seed; the mean over n seeds has a spread of σ/√n"
+    if equal(luck, 0.006 / math.sqrt(20)):
+        return "that is the spread of one mean; the larger of two lies 1/√π of it above the truth"
+    if equal(luck, 2 * 0.006 / math.sqrt(20 * math.pi)):
+        return "that is how far the larger lies above the smaller; asked is how far above the true value"
+    cases = ((0.006, 20), (1.0, 1), (0.1, 3))
+    right = all(equal(called(answer, s, n), s / math.sqrt(math.pi * n)) for s, n in cases)
+    return "" if right else (
+        "how far does one mean over n seeds scatter?",
+        "by σ/√n; measure both means in that unit",
+        "the larger of two standard normals is 1/√π on average: 1/√π of σ/√n",
+    )  # fmt: skip
+
+
+@grader("14.2")
 def _f1_from_planted_flips(answer):
     r, q, eta = 0.8, 0.25, 0.2
     precision = r * eta / q
@@ -21,24 +39,6 @@ def _f1_from_planted_flips(answer):
         "of N samples, how many are wrong, how many flagged, how many both?",
         "ηN are wrong and qN flagged; rηN are both",
         "F1 is twice the number of both, divided by wrong plus flagged",
-    )  # fmt: skip
-
-
-@grader("14.2")
-def _luck_of_two(answer):
-    luck = called(answer, 0.006, 20, shape=())
-    if equal(luck, 0.006 / math.sqrt(math.pi)):
-        return "right for one seed; the mean over n seeds has a spread of σ/√n"
-    if equal(luck, 0.006 / math.sqrt(20)):
-        return "that is the spread of one mean; the larger of two lies 1/√π of it above the truth"
-    if equal(luck, 2 * 0.006 / math.sqrt(20 * math.pi)):
-        return "that is how far the larger lies above the smaller; asked is how far above the true value"
-    cases = ((0.006, 20), (1.0, 1), (0.1, 3))
-    right = all(equal(called(answer, s, n), s / math.sqrt(math.pi * n)) for s, n in cases)
-    return "" if right else (
-        "how far does one mean over n seeds scatter?",
-        "by σ/√n; measure both means in that unit",
-        "the larger of two standard normals is 1/√π on average: 1/√π of σ/√n",
     )  # fmt: skip
 
 
