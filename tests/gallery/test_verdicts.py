@@ -34,6 +34,24 @@ def test_a_case_goes_by_every_seed(differences, least, word):
     assert (found.verdict, found.seeds) == (word, len(differences))
 
 
+def test_a_run_that_never_learned_has_nothing_to_lose():
+    curves = {0.001: [0.5, 0.9, 0.9], 0.01: [0.6, 0.9, 0.7], 0.1: [0.4, 0.1, 0.1]}
+
+    class Records:
+        def records(self, artefact):
+            return [
+                {"loss": "mae", "rate": 0.4, "recipe_lr": lr, "test_accuracy_curve": curve}
+                for lr, curve in curves.items()
+            ]
+
+    found = verdicts.falls("mae", "learned")(Records())
+    assert [(one.where[-5:].split()[-1], one.verdict) for one in found] == [
+        ("0.001", "reversed"),
+        ("0.01", "holds"),
+    ]
+    assert [one.verdict for one in verdicts.falls("mae", "outer")(Records())] == ["holds", "reversed"]
+
+
 @pytest.mark.parametrize(
     ("counts", "quantifier", "word"),
     [
