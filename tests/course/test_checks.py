@@ -461,3 +461,11 @@ def test_solutions_pass_the_same_checks(path, tmp_path):
 
 def test_every_chapter_with_exercises_has_solutions():
     assert {path.stem[:2] for path in SOLUTIONS} == {name[:2] for name in checks.GRADERS}
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+def test_a_chapter_asks_for_what_its_solutions_answer(path):
+    """Each number in its own cell: a wrong one would judge an answer by another exercise's grader."""
+    (chapter,) = path.parents[1].glob(f"{path.name[:2]}_*.ipynb")
+    asked, answered = (re.findall(r'check\(\\?"(\d\d\.\d)', p.read_text("utf-8")) for p in (chapter, path))
+    assert sorted(asked) == sorted(set(asked)) == sorted(set(answered))
