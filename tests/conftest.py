@@ -1,6 +1,8 @@
 """What all test files share: figures are drawn without a screen, and closed after each test."""
 
+import shutil
 import sys
+from pathlib import Path
 
 import matplotlib
 import pytest
@@ -36,3 +38,18 @@ def weights(tmp_path_factory):
     file = tmp_path_factory.mktemp("weights") / "small.safetensors"
     save_file(timm.create_model(SMALL).state_dict(), file)
     return file
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, Debian's or playwright's own. It ends with its file of tests: while it is there, its event
+    loop runs, and no other test may start one."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed here")
+    with api.sync_playwright() as playwright:
+        here = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
+        path = next(filter(None, here), playwright.chromium.executable_path)
+        if not Path(path).exists():
+            pytest.skip("there is no Chromium here (on Debian: apt-get install chromium)")
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()

@@ -6,7 +6,6 @@ They need playwright and Chromium, Debian's or playwright's own, and are skipped
 import csv
 import io
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,6 @@ from robust_lib.find import cells, mend, pages, search
 from robust_lib.find.mend import COLUMNS
 from tests.find.made import findings
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed here")
-
 CLASSES = ("cat <script>pwned = 1</script>", "犬 🐈", "=cmd|' /C calc'!A0", "d\"'&amp;", "plain", "-1")
 NAMES = {
     0: "a, b;=1.png",
@@ -26,18 +23,6 @@ NAMES = {
     3: "@sum.png",
     4: 'quote".png',
 }
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        debians = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
-        path = next(filter(None, debians), playwright.chromium.executable_path)
-        if not Path(path).exists():
-            pytest.skip("there is no Chromium here (on Debian: apt-get install chromium)")
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,26 +1,10 @@
-"""A browser for the site's pages; tests that need what is not installed are skipped, with the reason."""
+"""Visits to the site's pages, in the browser of tests/conftest.py."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-
-
-@pytest.fixture(scope="session")
-def browser():
-    api = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: pip install -e .[site]"
-    )
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        pytest.skip(f"no browser called {', '.join(NAMES)} is here")
-    with api.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
 
 
 class Visit:
