@@ -54,10 +54,16 @@ def row_of(listing: Listing, paths, count: int, what: str) -> np.ndarray:
     "probs", for the errors."""
     orders = listing.orders
     if listing.rows is not None and paths is None:
+        anew = "give paths 'sorted'" if listing.source.is_dir() else "delete the column find_row"
         if listing.rows.max() >= count:
             raise ValueError(
-                f"{what} must have the rows that {listing.source.name} names, to {listing.rows.max()}, "
-                f"got {count}"
+                f"{what} must be the rows from before {listing.source.name} was mended, at least "
+                f"{listing.rows.max() + 1}, got {count}; for rows made anew {anew}"
+            )
+        if (listing.rows != np.arange(len(listing.rows))).any():
+            listing.notes.append(
+                f"rows of {what} are taken as find_row says, which is their order from before "
+                f"{listing.source.name} was mended; for rows made anew {anew}"
             )
         return listing.rows
     paths = _only_order(listing, count, what) if paths is None else paths

@@ -106,10 +106,15 @@ def _as_it_was(record: dict) -> Listing:
         own = record["own_features"]
         listing = reading.list_samples(source, own, record["missing"], own)
     except ValueError as error:
-        raise ValueError(f"the input cannot be read any more: {error}") from None
+        raise ValueError(
+            f"the input cannot be read any more: {error}. The run remembers where it was: bring it back there"
+        ) from None
     if listing.stamp != record["input"]:
         changed = f"{source} or a file it lists has changed since"
-        raise ValueError(f"the input must be as find saw it, but {changed}: run find again")
+        raise ValueError(
+            f"the input must be as find saw it, but {changed}: run find again. If only times of files have "
+            "changed, these decisions will still fit"
+        )
     return listing
 
 

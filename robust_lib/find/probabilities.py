@@ -107,7 +107,10 @@ def of_classes(listing: Listing, index: np.ndarray, classes: tuple[str, ...]) ->
             )
         names = fits[0]
     if missing := set(classes) - set(names):
-        raise ValueError(f"probs must have a column for each class, got none for {_few(sorted(missing))}")
+        raise ValueError(
+            f"probs must have a column for each class, got none for {_few(sorted(missing))}; its columns are "
+            f"{_few(names)}"
+        )
     if surplus := [name for name in names if name not in classes]:
         listing.notes.append(f"columns of probs for classes that are not used go: {_few(surplus)}")
     place = {name: k for k, name in enumerate(names)}

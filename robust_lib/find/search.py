@@ -8,6 +8,7 @@ Every fold and threshold run is stored as it ends, so that the same call goes on
 
 import hashlib
 import io
+import itertools
 import json
 import math
 import platform
@@ -181,9 +182,8 @@ def find(
         eyes, remark = None, ""
     summary = [_data_line(data), *data.notes, *_formula_note(data), *filter(None, [remark])]
     if data.decided.any():
-        summary.append(
-            f"{data.decided.sum():,} were decided before: training sees them, the page shows the others"
-        )
+        use = "they count as right" if data.probs is not None else "training sees them"
+        summary.append(f"{data.decided.sum():,} were decided before: {use}, the page shows the others")
     loss = LOSSES[loss] if isinstance(loss, str) else loss
     marks = _marks(data, (str(eyes), str(loss), epochs, seed, detector), own, missing)
     _begin(out, data, detector, summary, marks)
@@ -290,7 +290,10 @@ def _output_folder(out, source: Path) -> Path:
     source, here = source.resolve(), Path.cwd()
     if out is None:  # not inside the input, if that is where we are
         here = source.parent if source in (here, *here.parents) else here
-        out = here / f"find-{source.stem if source.is_file() else source.name}"
+        name = f"find-{source.stem if source.is_file() else source.name}"
+        places = (here / name if n < 2 else here / f"{name}-{n}" for n in itertools.count(1))
+        own = ("", shown(source), None)  # the first that is free, or this source's; None is refused below
+        out = next(place for place in places if _source_before(place) in own)
     out = Path(out)
     if source in (out.resolve(), *out.resolve().parents):
         raise ValueError(f"out must not be inside the input, got {out}")
@@ -298,7 +301,9 @@ def _output_folder(out, source: Path) -> Path:
     if before is None:
         raise ValueError(f"out must be a new folder or one of an earlier run, got {out}")
     if before not in ("", shown(source)):
-        raise ValueError(f"out must be a new folder, got {out}, which holds the results for {before}")
+        raise ValueError(
+            f"out must be a new folder, got {out}, which holds the results for {before}: name another"
+        )
     return out
 
 

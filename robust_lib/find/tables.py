@@ -138,7 +138,10 @@ def _table(text: str, path: Path, labels_suffice: bool) -> tuple[list[Row], Tabl
         whole = [(texts + [""] * len(head))[: len(head)] for _, texts in rows]
         table = Table([] if notes else head, whole, tuple(places[:2]))
         return kept, table, notes + _line_breaks(rows, places[2])
-    raise ValueError(f"{path} must have the columns path and label, got {', '.join(header) or 'no line'}")
+    raise ValueError(
+        f"{path} must have the columns path and label, got {', '.join(header) or 'no line'}; without "
+        "paths it needs features or probs"
+    )
 
 
 def _begin_with_paths(rows: list[Row], folder: Path) -> bool:

@@ -177,7 +177,10 @@ def test_a_csv_keeps_its_columns_and_its_rows_of_features(listed, tmp_path):
     features = np.load(tmp_path / "rows.npy")[1:]
     expected = reading.read(listed, tmp_path / "rows.npy").features[1:]
     assert np.corrcoef(again.features.ravel(), expected.ravel())[0, 1] > 0.99
-    with pytest.raises(ValueError, match=r"must have the rows that mended.csv names, to 11, got 11"):
+    with pytest.raises(
+        ValueError,
+        match=r"must be the rows from before mended.csv was mended, at least 12, got 11; for rows .* delete",
+    ):
         reading.read(told.out, features)
 
 
@@ -242,6 +245,20 @@ def test_rows_of_another_order_are_kept(pets, tmp_path):
     told = mended_by(tmp_path / "out", file)
     table = pd.read_csv(told.out, keep_default_na=False)
     assert [paths[row] for row in table.find_row] == [path.removeprefix("./../pets/") for path in table.path]
+
+
+def test_rows_of_a_mended_folder_are_said_to_be_the_old_ones(pets, tmp_path):
+    """A change of label moves a file to another place among the sorted ones."""
+    count = len(reading.list_samples(pets, True, None).labels)
+    features = np.eye(count)
+    run(pets, tmp_path / "out", features=features)
+    file = decide(tmp_path / "out", tmp_path / "d.csv", ("cat/1.png", "suggestion", "dog"))
+    told = mended_by(tmp_path / "out", file, folder="copies")
+    old = reading.read(told.out, features)
+    assert any("order from before mended was mended; for rows made anew give paths" in n for n in old.notes)
+    new = reading.read(told.out, features, paths="sorted")
+    assert not any("was mended" in note for note in new.notes)
+    assert (old.features.argmax(1) != new.features.argmax(1)).any()
 
 
 REFUSED = [

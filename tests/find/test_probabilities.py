@@ -148,7 +148,11 @@ def test_a_mended_list_says_which_rows_are_left(tmp_path):
     np.testing.assert_allclose(data.probs, probs[[3, 1, 0, 4]])
     assert data.decided.tolist() == [True, False, False, False]
     assert data.rows.tolist() == [3, 1, 0, 4]
-    fails("probs must have the rows that list.csv names, to 4, got 4", source, probs[:4])
+    fails(
+        "probs must be the rows from before list.csv was mended, at least 5, got 4; for rows made anew",
+        source,
+        probs[:4],
+    )
     both = reading.read(source, np.eye(5), probs=probs)
     np.testing.assert_allclose(both.probs, data.probs)
     assert both.features.argmax(1).tolist() == [3, 1, 0, 4]

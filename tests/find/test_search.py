@@ -230,6 +230,11 @@ def test_where_it_writes(tmp_path, monkeypatch):
         run(other, tmp_path / "find-pets")
     monkeypatch.chdir(tmp_path)
     assert run(other, None, **quick).out == tmp_path / "find-digits"
+    (tmp_path / "more").mkdir()
+    namesake, _ = digits(tmp_path / "more" / "digits.npz")
+    assert run(namesake, None, **quick).out == tmp_path / "find-digits-2"
+    assert run(namesake, None, **quick).out == tmp_path / "find-digits-2"
+    assert run(other, None, **quick).out == tmp_path / "find-digits"
     assert snapshot(root) == before
 
 
