@@ -63,6 +63,6 @@ def _worth_flagging(answer):
     right = all(equal(called(answer, f1, rate), (f1 / 2, rate, 0.5)) for f1, rate in cases)
     return "" if right else (
         "add n flags, a share π of them wrong labels; when does each score rise?",
-        "section 9 has two of the three; plain accuracy gains πn images and loses (1 - π)n",
+        "F1 is then 2 (TP + πn)/(F + n + W); plain accuracy gains πn images and loses (1 - π)n",
         "half of F1, the rate, and one half",
     )  # fmt: skip
