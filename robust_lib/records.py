@@ -87,6 +87,17 @@ def appending(path: Path) -> Iterator[tuple[dict[str, dict], Callable[..., None]
         lock.release()
 
 
+def fill(path: Path, runs: dict[str, dict], measure: Callable[[dict], dict]) -> None:
+    """Runs, by their keys, what `path` has no record of: the description, measure(description), provenance on
+    the CPU, one line as each ends. Keys are printed. As `appending`."""
+    about = provenance(torch.device("cpu"))
+    with appending(path) as (recorded, append):
+        for key, run in runs.items():
+            if key not in recorded:
+                append({"key": key, "status": "done", **run, **measure(run), **about})
+                print(key, flush=True)
+
+
 def _plain(value):
     """JSON has no NaN and no infinity: both become null."""
     if isinstance(value, dict):

@@ -189,15 +189,12 @@ def main() -> None:
         print(table())
         return
     torch.set_num_threads(1)
-    provenance = records.provenance(torch.device("cpu"))
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with records.appending(FILE) as (done, append):
-        for seed, name, kind in itertools.product(range(SEEDS), SETS, NOISE):
-            key = f"{name} {kind} {seed}"
-            if key not in done:
-                run = {"data": name, "noise": kind, "seed": seed}
-                append({"key": key, "status": "done", **run, **measure(run), **provenance})
-                print(key, flush=True)
+    runs = {
+        f"{name} {kind} {seed}": {"data": name, "noise": kind, "seed": seed}
+        for seed, name, kind in itertools.product(range(SEEDS), SETS, NOISE)
+    }
+    records.fill(FILE, runs, measure)
 
 
 if __name__ == "__main__":

@@ -107,14 +107,8 @@ def main() -> None:
         print(table())
         return
     torch.set_num_threads(1)
-    provenance = records.provenance(torch.device("cpu"))
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with records.appending(FILE) as (done, append):
-        for run in plan():
-            key = " ".join(map(str, run.values()))
-            if key not in done:
-                append({"key": key, "status": "done", **run, **measure(run), **provenance})
-                print(key, flush=True)
+    records.fill(FILE, {" ".join(map(str, run.values())): run for run in plan()}, measure)
 
 
 if __name__ == "__main__":

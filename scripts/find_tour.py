@@ -83,8 +83,9 @@ class Reader:
         return sum(word in ("suggestion", "class") for word in words)
 
 
-def read(out: Path, truth: torch.Tensor, classes: list[str], seed: int, shot) -> tuple[Reader, Path]:
-    """A reader after its work, and the file of its decisions."""
+@contextlib.contextmanager
+def opened(out: Path):
+    """The page of a run, in a browser."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -92,6 +93,13 @@ def read(out: Path, truth: torch.Tensor, classes: list[str], seed: int, shot) ->
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1180, "height": 860})
         page.goto((out / "index.html").as_uri())
+        yield page
+        browser.close()
+
+
+def read(out: Path, truth: torch.Tensor, classes: list[str], seed: int, shot) -> tuple[Reader, Path]:
+    """A reader after its work, and the file of its decisions."""
+    with opened(out) as page:
         shot(page, "1-first-look")
         page.locator("#lists").scroll_into_view_if_needed()
         reader = Reader(page, truth, classes, seed)
@@ -113,20 +121,12 @@ def read(out: Path, truth: torch.Tensor, classes: list[str], seed: int, shot) ->
             page.click("#save")
         file = BUILD / f"decisions-{seed}.csv"
         caught.value.save_as(file)
-        browser.close()
     return reader, file
 
 
 def look_again(out: Path, shot) -> None:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        path = shutil.which("chromium") or playwright.chromium.executable_path
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 1180, "height": 860})
-        page.goto((out / "index.html").as_uri())
+    with opened(out) as page:
         shot(page, "6-after-mend")
-        browser.close()
 
 
 def features() -> tuple[torch.Tensor, torch.Tensor]:
@@ -208,13 +208,8 @@ def measure(seed: int) -> dict:
 def main() -> None:
     torch.set_num_threads(1)
     BUILD.mkdir(parents=True, exist_ok=True)
-    provenance = records.provenance(torch.device("cpu"))
-    with records.appending(FILE) as (done, append):
-        for seed in range(SEEDS):
-            key = f"cifar10 uniform {RATE} {seed}"
-            if key not in done:
-                append({"key": key, "status": "done", "seed": seed, **measure(seed), **provenance})
-            print(key, flush=True)
+    runs = {f"cifar10 uniform {RATE} {seed}": {"seed": seed} for seed in range(SEEDS)}
+    records.fill(FILE, runs, lambda run: measure(**run))
 
 
 if __name__ == "__main__":

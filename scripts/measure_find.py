@@ -54,14 +54,9 @@ def measure(samples: int) -> dict:
 
 def main(*sizes: str) -> None:
     if sizes[:1] == ("--here",):
-        provenance = records.provenance(torch.device("cpu"))
-        samples = int(sizes[1])
-        key = f"{samples} {provenance['device']}"
-        with records.appending(FILE) as (recorded, append):
-            if key not in recorded:
-                about = {"samples": samples, "classes": CLASSES, "width": WIDTH}
-                append({"key": key, "status": "done"} | about | measure(samples) | provenance)
-                print(key, flush=True)
+        samples, processor = int(sizes[1]), records.provenance(torch.device("cpu"))["device"]
+        run = {"samples": samples, "classes": CLASSES, "width": WIDTH}
+        records.fill(FILE, {f"{samples} {processor}": run}, lambda run: measure(run["samples"]))
         return
     for samples in map(int, sizes or SIZES):
         subprocess.run([sys.executable, __file__, "--here", str(samples)], check=True)

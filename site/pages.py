@@ -8,9 +8,11 @@ from pathlib import Path
 
 import nbformat
 
+from robust_lib.course.runner import REPOSITORY
+from robust_lib.course.student import BADGE
+
 ROOT = Path(__file__).parents[1]
 HERE = ROOT / "site"
-REPOSITORY = "robust-losses-course/robust-losses-course"
 PACKAGES = (
     "losses",
     "data",
@@ -23,7 +25,6 @@ PACKAGES = (
     "figures",
     "course",
 )
-BADGE = re.compile(r"^\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)$", re.M)
 # A link to a place <a id="..."> on another page, written for GitHub: Sphinx does not know such places.
 PLACE = re.compile(r"\[([^\]]+)\]\(((?:\.\./)*(?:\w+/)*[\w-]+)\.md#([\w-]+)\)")
 EXPLORER = re.compile(r"\[([^\]]+)\]\(\.\./site/explorer\.html(#[^)]*)?\)")
@@ -87,7 +88,7 @@ def notebook(path: Path) -> nbformat.NotebookNode:
         staged.cells[0].source = staged.cells[0].source.replace("# ", f"# {path.name[:2]} ", 1)
     for cell in staged.cells:
         if cell.cell_type == "markdown":
-            cell.source = with_places(BADGE.sub(launch(path.name), cell.source))
+            cell.source = with_places(BADGE.sub(launch(path.name) + "\n\n", cell.source))
             continue
         alts = [output.data["text/plain"] for output in cell.outputs if "image/png" in output.get("data", {})]
         if alts:

@@ -117,3 +117,27 @@ def test_a_line_that_is_no_record_is_named_with_what_to_do(tmp_path, text):
     (tmp_path / "some.jsonl").write_text(json.dumps(line("b")) + "\n" + text)
     with pytest.raises(ValueError, match=r"line 2 is not a record: .* delete it, and its trial runs again"):
         read("some", folder=tmp_path)
+
+
+def test_fill_measures_what_is_not_recorded_and_goes_on_after_an_error(tmp_path, capsys):
+    path, asked = tmp_path / "some.jsonl", []
+
+    def measure(run):
+        asked.append(run["n"])
+        if run["n"] == 2 and asked.count(2) == 1:
+            raise RuntimeError("stopped")
+        return {"square": run["n"] ** 2}
+
+    runs = {f"run {n}": {"n": n} for n in (1, 2, 3)}
+    with pytest.raises(RuntimeError, match="stopped"):
+        records.fill(path, runs, measure)
+    records.fill(path, runs, measure)
+    assert asked == [1, 2, 2, 3]
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(row["key"], row["status"], row["square"]) for row in rows] == [
+        ("run 1", "done", 1),
+        ("run 2", "done", 4),
+        ("run 3", "done", 9),
+    ]
+    assert all(row["commit"] == records.commit()["commit"] and "torch" in row for row in rows)
+    assert capsys.readouterr().out == "run 1\nrun 2\nrun 3\n"

@@ -13,6 +13,7 @@ import nbformat
 
 from robust_lib.course import notebooks, runner
 
+BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)\n*")
 PREDICT, COMPARE, EXERCISE = "checks.predict(", ".compare(", "checks.check("
 
 
@@ -38,7 +39,7 @@ def version(notebook):
 def _links(text: str) -> str:
     """Without the Colab badge, which opens the chapter with all outputs; links out of notebooks/ lead to the
     repository."""
-    text = re.sub(r"\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)\n*", "", text)
+    text = BADGE.sub("", text)
     return re.sub(r"(\]\(|href=\")\.\./", rf"\1https://github.com/{runner.REPOSITORY}/blob/main/", text)
 
 

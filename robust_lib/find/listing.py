@@ -119,8 +119,7 @@ class Listing(Samples):
         return self
 
     def first_problems(self) -> str:
-        lines = [f"\n  {path}: {problem}" for path, problem in self.problems[:5]]
-        return "".join(lines) + ("\n  …" if len(self.problems) > 5 else "")
+        return few([f"\n  {path}: {problem}" for path, problem in self.problems], "", "\n  …")
 
 
 def shown(path) -> str:
@@ -133,5 +132,17 @@ def shown(path) -> str:
 
 
 def counted(counts: Counter) -> str:
-    few = [f"{name} ({count:,})" for name, count in sorted(counts.items())[:5]]
-    return ", ".join(few) + (", …" if len(counts) > 5 else "")
+    return few([f"{name} ({count:,})" for name, count in sorted(counts.items())])
+
+
+def few(texts, between: str = ", ", more: str = "…") -> str:
+    """The first five texts in one; `more` stands for those that are left out."""
+    texts = list(texts)
+    return between.join([*texts[:5], more] if len(texts) > 5 else texts)
+
+
+def refuse_inside(source: Path, out: Path) -> None:
+    """ValueError if what is to be written lies in the input."""
+    source = source.resolve()
+    if source in (out.resolve(), *out.resolve().parents):
+        raise ValueError(f"out must not be inside the input, got {out}")

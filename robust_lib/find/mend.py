@@ -22,7 +22,8 @@ import numpy as np
 from robust_lib import records
 from robust_lib.find import cells, reading
 from robust_lib.find import folder as folders
-from robust_lib.find.listing import Listing, Table, shown
+from robust_lib.find.listing import Listing, Table, few, refuse_inside, shown
+from robust_lib.find.search import TOOL
 
 COLUMNS = ("run", "index", "path", "given", "decision", "label")  # of decisions.csv, as the page writes it
 DECISIONS = ("keep", "suggestion", "class", "drop", "unsure")
@@ -92,7 +93,7 @@ def _record(run: Path) -> dict:
         record = json.loads((run / "run.json").read_bytes())
     except (OSError, ValueError):
         record = None
-    if not isinstance(record, dict) or record.get("tool") != "robust_lib find":
+    if not isinstance(record, dict) or record.get("tool") != TOOL:
         raise ValueError(f"run must be a folder of find, got {run}")
     if record.get("status") != "finished" or "input" not in record:
         raise ValueError(f"run must be finished by this version of find, got {run}: run find again")
@@ -150,9 +151,8 @@ def _decision(row: dict[str, str], classes: set[str], place: str) -> Decision:
 
 def _new(out, listing: Listing) -> Path:
     """ValueError if it is there, or inside the input."""
-    out, source = Path(out), listing.source.resolve()
-    if source in (out.resolve(), *out.resolve().parents):
-        raise ValueError(f"out must not be inside the input, got {out}")
+    out = Path(out)
+    refuse_inside(listing.source, out)
     if os.path.lexists(out):
         raise ValueError(f"out must be new, got {out}, which is there: move it away, or name another")
     if not out.parent.is_dir():
@@ -172,7 +172,7 @@ def _list(listing: Listing, taken: dict[int, Decision], folder: Path, rows: list
     kept = [name for place, name in enumerate(header) if place not in added]
     writer.writerow([*map(cells.defused, kept), cells.DECISION, cells.ROW])
     for n in range(len(listing.paths)):
-        word, new = taken.get(n, Decision(listing.decisions[n], ""))
+        word, new = _decided(listing, taken, n)
         if word == "drop":
             continue
         line = list(whole.rows[n])
@@ -180,9 +180,18 @@ def _list(listing: Listing, taken: dict[int, Decision], folder: Path, rows: list
             line[path] = _path_from(listing, n, folder)
         line[label] = new or listing.labels[n]
         line = [cell for place, cell in enumerate(line) if place not in added]
-        row = "" if rows is None or rows[n] < 0 else str(rows[n])
-        writer.writerow([*map(cells.defused, line), word, row])
+        writer.writerow([*map(cells.defused, line), word, _row(rows, n)])
     return buffer.getvalue()
+
+
+def _decided(listing: Listing, taken: dict[int, Decision], n: int) -> Decision:
+    """The decision on a sample, or the word of an earlier round."""
+    return taken.get(n, Decision(listing.decisions[n], ""))
+
+
+def _row(rows: list[int] | None, n: int) -> str:
+    """The row of features of a sample, as the cell of a list."""
+    return "" if rows is None or rows[n] < 0 else str(rows[n])
 
 
 def _arrays(listing: Listing, taken: dict[int, Decision], rows: list[int] | None) -> bytes:
@@ -190,7 +199,7 @@ def _arrays(listing: Listing, taken: dict[int, Decision], rows: list[int] | None
     count, buffer = len(listing.paths), io.BytesIO()
     with np.load(listing.source, allow_pickle=False) as pack:
         arrays = {name: pack[name] for name in pack.files}
-    words = [taken[n].word if n in taken else listing.decisions[n] for n in range(count)]
+    words = [_decided(listing, taken, n).word for n in range(count)]
     kept = np.array([word != "drop" for word in words])
     value = {label: given for label, given in zip(listing.labels, arrays["labels"], strict=True) if label}
     arrays["labels"] = np.array(arrays["labels"])
@@ -228,7 +237,7 @@ def _copy(listing: Listing, taken: dict, out: Path, rows: list[int] | None, link
     moves = [n for n, one in taken.items() if one.label not in ("", listing.labels[n])]
     stay = sorted(set(range(len(listing.paths))) - set(moves))  # they come first, and keep their names
     for n in [*stay, *moves]:
-        word, label = taken.get(n, Decision(listing.decisions[n], ""))
+        word, label = _decided(listing, taken, n)
         if word == "drop":
             continue
         parts = listing.files[n].relative_to(listing.root).parts
@@ -239,8 +248,7 @@ def _copy(listing: Listing, taken: dict, out: Path, rows: list[int] | None, link
         _place(listing.files[n], target, link)
         path = shown(target.relative_to(building))
         renamed += [f"{listing.paths[n]} is {path}"] if target.name != parts[-1] else []
-        row = "" if rows is None or rows[n] < 0 else str(rows[n])
-        writer.writerow([*map(cells.defused, (path, label)), word, row])
+        writer.writerow([*map(cells.defused, (path, label)), word, _row(rows, n)])
     (building / folders.DECISIONS).write_text(log.getvalue(), encoding="utf-8")
     building.rename(out)
     return renamed
@@ -277,6 +285,7 @@ def _told(out: Path, listing: Listing, taken: dict[int, Decision], renamed: list
         f"{changed:,} labels are changed, {words['drop']:,} samples dropped; all others are as they were",
     ]
     if renamed:
-        few = "; ".join(renamed[:5]) + ("; …" if len(renamed) > 5 else "")
-        lines.append(f"{len(renamed):,} files got another name, because theirs was taken: {few}")
+        lines.append(
+            f"{len(renamed):,} files got another name, because theirs was taken: {few(renamed, '; ')}"
+        )
     return Mended(out, changed, words["drop"], [*lines, f"written: {out}"])

@@ -8,7 +8,7 @@ import torch
 
 from robust_lib.find.features import row_of
 from robust_lib.find.labels import in_order, in_words
-from robust_lib.find.listing import Listing
+from robust_lib.find.listing import Listing, few
 
 ARRAYS = ("probs", "pred_probs")  # how the array of an .npz may be called
 SUM_TOLERANCE = 1e-3  # wide enough for a float16 softmax
@@ -101,18 +101,18 @@ def of_classes(listing: Listing, index: np.ndarray, classes: tuple[str, ...]) ->
     if not names:
         fits = [known for known in (everything, classes) if len(known) == width]
         if not fits:
-            known = f"each of {len(everything)} classes ({_few(everything)})"
+            known = f"each of {len(everything)} classes ({few(everything)})"
             raise ValueError(
                 f"probs must have a column for {known}, got {width}; name them in a CSV's header"
             )
         names = fits[0]
     if missing := set(classes) - set(names):
         raise ValueError(
-            f"probs must have a column for each class, got none for {_few(sorted(missing))}; its columns are "
-            f"{_few(names)}"
+            f"probs must have a column for each class, got none for {few(sorted(missing))}; its columns are "
+            f"{few(names)}"
         )
     if surplus := [name for name in names if name not in classes]:
-        listing.notes.append(f"columns of probs for classes that are not used go: {_few(surplus)}")
+        listing.notes.append(f"columns of probs for classes that are not used go: {few(surplus)}")
     place = {name: k for k, name in enumerate(names)}
     kept = listing.probs[index][:, [place[name] for name in classes]].clip(0, 1)
     total = kept.sum(1, keepdims=True)
@@ -131,7 +131,3 @@ def remarks(labels: np.ndarray, probs: np.ndarray) -> list[str]:
     if np.isin(probs, (0, 1)).all():
         lines.append("CAUTION: the probabilities are all 0 or 1: how sure the network is cannot be told")
     return lines
-
-
-def _few(names) -> str:
-    return ", ".join(list(names)[:5]) + (", …" if len(names) > 5 else "")

@@ -31,7 +31,7 @@ from robust_lib.find.backbones import Backbone
 from robust_lib.find.cells import defused
 from robust_lib.find.findings import Findings
 from robust_lib.find.labels import no_label
-from robust_lib.find.listing import shown
+from robust_lib.find.listing import refuse_inside, shown
 from robust_lib.find.reading import OwnData
 from robust_lib.training import models
 
@@ -295,8 +295,7 @@ def _output_folder(out, source: Path) -> Path:
         own = ("", shown(source), None)  # the first that is free, or this source's; None is refused below
         out = next(place for place in places if _source_before(place) in own)
     out = Path(out)
-    if source in (out.resolve(), *out.resolve().parents):
-        raise ValueError(f"out must not be inside the input, got {out}")
+    refuse_inside(source, out)
     before = _source_before(out)
     if before is None:
         raise ValueError(f"out must be a new folder or one of an earlier run, got {out}")
@@ -522,7 +521,7 @@ def _neighbours_lines(found: Findings) -> list[str]:
 
 
 def _agreement_line(probs: np.ndarray, labels: np.ndarray) -> str:
-    agreement, largest = (probs.argmax(1) == labels).mean(), np.bincount(labels).max() / len(labels)
+    agreement, largest = _agreement(probs, labels)
     line = (
         f"out of sample, the networks give {100 * agreement:.0f} % of the samples their given label; always "
         f"naming the largest class would give {100 * largest:.0f} %"
@@ -532,8 +531,13 @@ def _agreement_line(probs: np.ndarray, labels: np.ndarray) -> str:
     return line + ": they learned little, trust the top of the ranking rather than the flags"
 
 
+def _agreement(probs: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """The share of samples for which the networks name the given label, and that of the largest class."""
+    return (probs.argmax(1) == labels).mean(), np.bincount(labels).max() / len(labels)
+
+
 def _learned(probs: np.ndarray, labels: np.ndarray) -> bool:
-    agreement, largest = (probs.argmax(1) == labels).mean(), np.bincount(labels).max() / len(labels)
+    agreement, largest = _agreement(probs, labels)
     return agreement >= max(LITTLE, largest + OF_THE_REST * (1 - largest))
 
 

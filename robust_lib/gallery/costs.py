@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from robust_lib import data, sweeps
 from robust_lib.gallery.comparison import markdown, records_of
@@ -62,16 +63,10 @@ def image_flop(network: str, name: str) -> int:
     multiplication with its addition."""
     channels, size, _ = data.SETS[name].shape
     plain = "resnet34" if network == "resnet34_imagenet" else network  # the same network, without weights
-    with models.seeded_weights(0), torch.no_grad():
+    with models.seeded_weights(0), torch.no_grad(), FlopCounterMode(display=False) as counter:
         model = models.MODELS[plain](len(data.SETS[name].classes), channels=channels, size=size).eval()
-        found: list[int] = []
-        for layer in model.modules():
-            if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
-                layer.register_forward_hook(
-                    lambda own, _, out: found.append(2 * out.numel() * own.weight[0].numel())
-                )
         model(torch.zeros(1, channels, size, size))
-    return sum(found)
+    return counter.get_total_flops()
 
 
 def flop(row: dict) -> float:
