@@ -5,10 +5,14 @@ papermill does the executing; the door is in notebooks.py.
 
 import contextlib
 import json
+import multiprocessing.connection
 import os
 import re
 import shutil
+import signal
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FIGURES = ROOT / "figures"  # where an in-place run draws
 TEMPLATES = Path(__file__).with_name("templates")
 CELL_SECONDS = {"quick": 1800, "full": 6 * 3600}  # the longest that one cell may run, per profile
+AT_ONCE = {"quick": 2, "full": 1}  # notebooks: a quick one has one thread, a full one has the GPU
 KERNEL_START_SECONDS = 120
 # The kernel's own high-water mark. On Linux ru_maxrss starts from the size of the process that forked it.
 PEAK_BYTES = (
@@ -137,34 +142,93 @@ def run(rows: list[Row], profile: str, out: Path, in_place: bool) -> int:
     """Execute planned notebooks and print the table: 0 all passed, 1 one did not, 130 interrupted.
 
     Executed notebooks (of failures too), pages and index.html go to ``out``. With ``in_place`` a notebook
-    that passed is also stored back, cleaned, and figures go to the repository's figures/.
+    that passed is also stored back, cleaned, and figures go to the repository's figures/. Quick notebooks
+    run two at a time where there are two processor cores.
     """
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     figures = FIGURES if in_place else out / "figures"
+    start = time.perf_counter()
     interrupted = False
-    for row in rows:
-        try:
-            if row.error is None:
-                click.echo(f"{row.path.stem}: started")
-                _run_one(row, out, figures, CELL_SECONDS[profile])
+    try:
+        for row in _executed(
+            rows, min(AT_ONCE[profile], os.cpu_count() or 1), out, figures, CELL_SECONDS[profile]
+        ):
             if in_place and row.error is None:
                 notebooks.store(notebooks.read(out / row.path.name), row.path)
             click.echo(row.outcome())
-        except KeyboardInterrupt:
-            row.error = "interrupted"
-            interrupted = True
-            break
+    except KeyboardInterrupt:
+        interrupted = True
     for page in {page for row in rows for page in row.path.parent.glob("*.md")}:  # what chapters link to
         shutil.copy(page, out)
     write_index(rows, profile, out)
-    click.echo(f"\n{table(rows)}\n\npages: {out / 'index.html'}")
+    click.echo(f"\n{table(rows, time.perf_counter() - start)}\n\npages: {out / 'index.html'}")
     return 130 if interrupted else int(any(row.error for row in rows))
+
+
+def _executed(rows: list[Row], at_once: int, *arguments) -> Iterator[Row]:
+    """The rows as they end, each filled in by a process of its own. An interrupt is passed on to these."""
+    waiting = [row for row in rows if row.error is None]
+    running: dict[int, _Worker] = {}
+    yield from (row for row in rows if row.error)
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                click.echo(f"{waiting[0].path.stem}: started")
+                worker = _Worker(waiting.pop(0), *arguments)
+                running[worker.process.sentinel] = worker
+            for sentinel in multiprocessing.connection.wait(running):
+                yield running.pop(sentinel).result()
+    except KeyboardInterrupt:
+        for worker in running.values():
+            click.echo(worker.interrupted().outcome())
+        raise
+
+
+class _Worker:
+    """A process that runs one notebook, and the row that it fills in."""
+
+    def __init__(self, row: Row, *arguments):
+        context = multiprocessing.get_context("spawn")  # the fork of a process with threads may hang
+        self.row = row
+        self.answer, end = context.Pipe(duplex=False)
+        self.process = context.Process(target=_work, args=(end, row, *arguments))
+        self.process.start()
+        end.close()
+
+    def result(self) -> Row:
+        """The row when the process has ended."""
+        self.process.join()
+        try:
+            vars(self.row).update(vars(self.answer.recv()))
+        except EOFError:
+            self.row.error = f"its process ended with code {self.process.exitcode}"
+        return self.row
+
+    def interrupted(self) -> Row:
+        os.kill(self.process.pid, signal.SIGINT)
+        self.result().error = "interrupted"
+        return self.row
+
+
+def _work(answer, row: Row, *arguments) -> None:
+    """What a process of `_Worker` does. Ctrl-C reaches its parent alone, so that it comes once."""
+    os.setpgrp()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=_interrupt_without_parent, daemon=True).start()
+    with contextlib.suppress(KeyboardInterrupt):
+        _run_one(row, *arguments)
+    answer.send(row)
+
+
+def _interrupt_without_parent() -> None:
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def _run_one(row: Row, out: Path, figures: Path, cell_seconds: float) -> None:
     target = out / row.path.name
-    before = _figure_times(figures)
+    before = _figure_times(figures, row)
     start = time.perf_counter()
     try:
         execute(row.path, target, row.values, cell_seconds, ROBUST_FIGURES=str(figures))
@@ -172,7 +236,7 @@ def _run_one(row: Row, out: Path, figures: Path, cell_seconds: float) -> None:
         row.error = f"{error} (kept: {os.path.relpath(target)})"
     finally:
         row.seconds = time.perf_counter() - start
-    row.figures = [path for path, when in _figure_times(figures).items() if before.get(path) != when]
+    row.figures = [path for path, when in _figure_times(figures, row).items() if before.get(path) != when]
     if target.exists():
         notebook = notebooks.read(target)
         row.peak_bytes = notebook.metadata.papermill.get("peak_bytes")
@@ -181,8 +245,9 @@ def _run_one(row: Row, out: Path, figures: Path, cell_seconds: float) -> None:
         (out / row.page).write_text(render(notebook, row.title), encoding="utf-8")
 
 
-def _figure_times(folder: Path) -> dict[Path, int]:
-    return {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*.png"))}
+def _figure_times(folder: Path, row: Row) -> dict[Path, int]:
+    """A notebook's figures bear its number, for another one may draw at the same time."""
+    return {path: path.stat().st_mtime_ns for path in sorted(folder.glob(f"{_number(row.path):02}-*.png"))}
 
 
 def execute(source: Path, target: Path, values: dict, cell_seconds: float, **variables: str | None) -> None:
@@ -265,11 +330,10 @@ class _Engine(Engine):
 # --- table and pages ----------------------------------------------------------------------------------------
 
 
-def table(rows: list[Row]) -> str:
-    """The rows as aligned text, a line with the total, and a line for each notebook that failed."""
-    total = sum(row.seconds or 0 for row in rows)
+def table(rows: list[Row], seconds: float) -> str:
+    """The rows as aligned text, the seconds that the run took, and a line for each notebook that failed."""
     lines = [("notebook", "seconds", "peak memory", "claims"), *(row.texts() for row in rows)]
-    lines.append(("total", f"{total:.1f}", "", ""))
+    lines.append(("the run", f"{seconds:.1f}", "", ""))
     text = tabulate(
         lines, tablefmt="plain", colalign=("left", "right", "right", "right"), disable_numparse=True
     )

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -183,8 +184,8 @@ def test_file_that_is_no_notebook_is_named(folder):
 LOOK = """
 import os, sys, pathlib
 folder = pathlib.Path(os.environ["ROBUST_FIGURES"]); folder.mkdir(exist_ok=True)
-(folder / "curve.png").write_bytes(b"picture")
-(folder / "curve.json").write_text('{"alt": "A curve & a line"}')
+(folder / "99-curve.png").write_bytes(b"picture")
+(folder / "99-curve.json").write_text('{"alt": "A curve & a line"}')
 print(PROFILE, EPOCHS, pathlib.Path.cwd().name, sys.executable)
 """
 SHOW = "from IPython.display import display\ndisplay({'image/png': 'eA==', 'text/plain': 'A <b>'}, raw=True)"
@@ -239,7 +240,7 @@ def test_failures_do_not_stop_the_others_but_the_run_fails(ran):
     assert result.exit_code == 1
     assert re.search(r"^02_claim +\d+\.\d +\d+ MB +1/2$", result.output, re.MULTILINE)
     assert re.search(r"^05_dead +\d+\.\d +- +-$", result.output, re.MULTILINE)
-    assert re.search(r"^total +\d+\.\d$", result.output, re.MULTILINE)
+    assert re.search(r"^the run +\d+\.\d$", result.output, re.MULTILINE)
     small = re.search(r"^01_error +\d+\.\d +(\d+) MB +-$", result.output, re.MULTILINE)
     big = re.search(r"^99_good +\d+\.\d +(\d+) MB +1/1$", result.output, re.MULTILINE)
     assert int(big[1]) > int(small[1]) + 200  # of the 300 MB that were held and given back
@@ -266,11 +267,11 @@ def test_the_kernel_is_this_python_in_the_notebooks_folder_with_the_values_given
 
 def test_pages_and_figures_can_be_browsed(ran):
     _, out = ran
-    assert (out / "figures/curve.png").exists()
+    assert (out / "figures/99-curve.png").exists()
     assert (out / "glossary.md").exists()
     index = (out / "index.html").read_text(encoding="utf-8")
     assert '<a href="99_good.html">99 Try &amp; see</a>' in index
-    assert '<img src="figures/curve.png" alt="A curve &amp; a line"' in index
+    assert '<img src="figures/99-curve.png" alt="A curve &amp; a line"' in index
     page = (out / "99_good.html").read_text(encoding="utf-8")
     assert 'alt="A &lt;b&gt;"' in page
     (script,) = re.findall(r"<script[^>]+src=[^>]*>", page)
@@ -293,7 +294,7 @@ def test_in_place_stores_the_same_clean_file_each_time(folder):
     assert result.exit_code == 1
     first = (folder / "01_a.ipynb").read_bytes()
     assert (folder / "02_bad.ipynb").read_text() == nbformat.writes(cases["02_bad"]) + "\n"
-    assert (folder.parent / "figures/curve.png").exists()
+    assert (folder.parent / "figures/99-curve.png").exists()
     stored = notebooks.read(folder / "01_a.ipynb")
     assert [cell.execution_count for cell in notebooks.code_cells(stored)] == [1, 2, 3, 4, 5]
     assert stored.cells[4].outputs == [new_output("stream", name="stdout", text="0\n1\n2\n")]
@@ -313,7 +314,7 @@ def test_in_place_stores_the_same_clean_file_each_time(folder):
 SLOW = """
 import os, pathlib, time
 print("begun", flush=True)
-pathlib.Path("pid").write_text(str(os.getpid()))
+pathlib.Path(f"pid-{os.getpid()}").touch()
 time.sleep(600)
 """
 
@@ -342,20 +343,44 @@ def interruptible():
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_stops_the_kernel_and_prints_the_table(folder):
-    pid = folder / "pid"
+def test_ctrl_c_stops_the_kernels_and_prints_the_table(folder, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+
+    def pids():
+        return [int(path.name.split("-")[1]) for path in folder.glob("pid-*")]
 
     def press():
-        wait_for(lambda: pid.exists() and pid.read_text())
+        wait_for(lambda: len(pids()) == 2)
         os.kill(os.getpid(), signal.SIGINT)
 
     presser = threading.Thread(target=press)
     presser.start()
-    result = invoke(folder, {"01_slow": notebook(SLOW), "02_next": notebook()})
+    result = invoke(folder, {"01_slow": notebook(SLOW), "02_slow": notebook(SLOW), "03_next": notebook()})
     presser.join()
     assert result.exit_code == 130
-    assert re.search(r"^01_slow +\d+\.\d +- +-$", result.output, re.MULTILINE)
-    assert "01_slow: FAILED: interrupted" in result.output
-    assert "02_next: started" not in result.output
-    assert "begun" in (folder.parent / "build/course/01_slow.ipynb").read_text()
-    wait_for(lambda: not is_running(int(pid.read_text())))
+    for name in ("01_slow", "02_slow"):
+        assert re.search(rf"^{name} +\d+\.\d +- +-$", result.output, re.MULTILINE)
+        assert f"{name}: FAILED: interrupted" in result.output
+        assert "begun" in (folder.parent / f"build/course/{name}.ipynb").read_text()
+    assert "03_next: started" not in result.output
+    wait_for(lambda: not any(map(is_running, pids())))
+
+
+def test_notebooks_stop_when_the_runner_is_killed(folder):
+    nbformat.write(notebook(SLOW), folder / "01_slow.ipynb")
+    command = (
+        "from pathlib import Path; from robust_lib.course import runner; rows = [runner.Row(Path({!r}))];"
+        "runner.run(rows, 'quick', Path('out'), False)"
+    ).format(str(folder / "01_slow.ipynb"))
+    process = subprocess.Popen([sys.executable, "-c", command])
+    wait_for(lambda: list(folder.glob("pid-*")))
+    process.kill()
+    process.wait()
+    (pid,) = (int(path.name.split("-")[1]) for path in folder.glob("pid-*"))
+    wait_for(lambda: not is_running(pid))
+
+
+def test_a_process_that_dies_is_one_failure(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "_work", os._exit)
+    row = runner.Row(tmp_path / "01_a.ipynb")
+    assert runner._Worker(row).result().error == "its process ended with code 1"
