@@ -1,0 +1,130 @@
+"""Which threshold samples should the area under the margin take? Fills results/aum-threshold.jsonl.
+
+    python scripts/measure_aum.py
+    python scripts/measure_aum.py --table            # means and worst cases of what is recorded
+
+The trainings of `find` (its networks, recipes, folds and threshold runs) with N/(K + 1) threshold samples,
+half of them and a quarter, each judged at several percentiles against labels that were made wrong. The rule
+of `find` was chosen on seed 0 of the sets in CHOSEN_ON; the others were looked at afterwards. It can be
+stopped; the same command goes on.
+"""
+
+import argparse
+import itertools
+
+import numpy as np
+import torch
+
+from robust_lib import data, detection, records
+from robust_lib.data import noise, people
+from robust_lib.detection import metrics
+from robust_lib.find import search
+from robust_lib.training import models
+
+FILE = records.path_of("aum-threshold")
+SEEDS = range(3)
+SETS = {  # data and network: images
+    "cifar10 linear": 2000,
+    "cifar100 linear": 5000,
+    "fashion_mnist stride_cnn": 1000,
+    "mnist stride_cnn": 1000,
+    "cifar10 mlp": 2000,
+}
+CHOSEN_ON = ("cifar10 linear", "fashion_mnist stride_cnn")
+NOISE = ("uniform .1", "uniform .3", "pair .2", "people's")
+LOSSES = ("ce", "gce")
+PARTS, PERCENTILES = (1, 2, 4), (50, 60, 70, 75, 80, 90, 95, 99)
+
+
+def matrix(kind: str, classes: int) -> torch.Tensor:
+    if kind == "people's":
+        return people.transition_matrix("cifar10n-worst" if classes == 10 else "cifar100n-fine")
+    name, rate = kind.split()
+    return (noise.uniform if name == "uniform" else noise.pair)(classes, float(rate))
+
+
+def inputs_of(name: str, network: str, images: int) -> tuple[torch.Tensor, torch.Tensor]:
+    if network == "stride_cnn":
+        pack = data.load(name, "train", size="mini")
+        return search._standardised(pack.images[:images]), pack.labels[:images]
+    pack = data.load_features(name, "train")
+    return pack.features[:images], pack.labels[:images]
+
+
+def measure(run: dict) -> dict:
+    inputs, true = inputs_of(run["data"], run["network"], run["images"])
+    classes = int(true.max()) + 1
+    given = noise.corrupt(true, matrix(run["noise"], classes), run["seed"])
+    recipes = {
+        "linear": search.FEATURES,
+        "mlp": search._mlp_recipe(len(true) * 4 // 5),
+        "stride_cnn": search.IMAGES,
+    }
+    options = {"seed": run["seed"], "device": "cpu", "progress": False}
+
+    def build(seed: int, more: int = 0):
+        return models.build(run["network"], inputs, classes + more, seed)
+
+    rows = []
+    for loss in LOSSES:
+        arguments = (inputs, given.labels, search.LOSSES[loss], recipes[run["network"]])
+        folds = detection.cross_validate(build, *arguments, folds=search.FOLDS, **options)
+        by_folds = detection.confident_learning(given.labels, folds.probs).flagged
+        for part in PARTS:
+            more = {"classes": classes, "count": max(2, len(true) // (classes + 1) // part)}
+            runs = list(
+                detection.threshold_runs(
+                    lambda seed: build(seed, 1), *arguments, runs=search.THRESHOLD_RUNS, **more, **options
+                )
+            )
+            rows += [{"loss": loss, "part": part} | row for row in judged(given, runs, by_folds)]
+    return {"realised_rate": given.mask.double().mean().item(), "rows": rows}
+
+
+def judged(given, runs, by_folds: np.ndarray) -> list[dict]:
+    """For each percentile F1 of the margins' flags, and of those on which confident learning agrees."""
+    rows = []
+    for percentile in PERCENTILES:
+        flagged = detection.area_under_margin(given.labels, runs, percentile=percentile).flagged
+        f1 = {
+            name: round(metrics.detection_scores(given.mask, one)["f1"], 4)
+            for name, one in (("aum", flagged), ("both", flagged & by_folds))
+        }
+        rows.append({"percentile": percentile, **f1})
+    return rows
+
+
+def table() -> str:
+    import pandas as pd
+
+    lines = [row | one for row in records.read("aum-threshold") for one in row["rows"]]
+    frame = pd.DataFrame(lines)
+    frame["chosen on"] = frame["set"].isin(CHOSEN_ON) & (frame.seed == 0)
+    parts = []
+    for detector in ("aum", "both"):
+        for chosen, rows in frame.groupby("chosen on"):
+            mean = rows.groupby(["set", "noise", "loss", "part", "percentile"])[detector].mean()
+            scores = mean.groupby(["part", "percentile"]).agg(["mean", "min"]).unstack("percentile")
+            title = (
+                f"{detector}, F1: {'what the rule was chosen on' if chosen else 'the other sets and seeds'}"
+            )
+            parts.append(f"{title}\n{scores.round(3).to_string()}")
+    return "\n\n".join(parts)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--table", action="store_true")
+    if parser.parse_args().table:
+        print(table())
+        return
+    torch.set_num_threads(1)
+    runs = {}
+    for seed, (name, images), kind in itertools.product(SEEDS, SETS.items(), NOISE):
+        about = {"set": name, "data": name.split()[0], "network": name.split()[1], "images": images}
+        runs[f"{name} {kind} {seed}"] = about | {"noise": kind, "seed": seed}
+    records.fill(FILE, runs, measure)
+
+
+if __name__ == "__main__":
+    main()
