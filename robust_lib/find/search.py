@@ -49,6 +49,7 @@ LOSSES = {
 TOOL = "robust_lib find"  # how run.json says whose it is
 DETECTORS = ("cl", "aum", "both")
 FOLDS, THRESHOLD_RUNS = 5, 2
+PERCENTILE = 90  # of N // (K + 1) threshold samples, by results/aum-threshold.jsonl; Pleiss et al. take 99
 SEEN = "features"  # the folder in parts/ for what the backbone saw
 LITTLE = 0.5  # agreement out of sample below which the flags are mostly the networks' own mistakes
 OF_THE_REST = 0.25  # and the share of what the largest class leaves open that the networks must get right
@@ -60,7 +61,8 @@ FEATURE_STEPS = 600
 MANY, MANY_FEATURES = 20_000, training.RECIPES["features"]
 HOW_TO_READ = {
     "cl": "cl: label quality by Confident Learning, 0 … 1; the lower, the more suspicious.",
-    "aum": "aum: area under the margin above the threshold samples' 99th percentile; flagged below 0.",
+    "aum": "aum: area under the margin above the threshold samples' "
+    f"{PERCENTILE}th percentile; flagged below 0.",
 }
 
 
@@ -421,7 +423,7 @@ def _detections(labels: np.ndarray, classes: int, evidence: dict) -> tuple[dict[
         detections["cl"] = detection.confident_learning(labels, probs)
     if runs:
         pairs = [ThresholdRun(*(torch.from_numpy(part[key]) for key in ("margins", "mask"))) for part in runs]
-        detections["aum"] = detection.area_under_margin(labels, pairs)
+        detections["aum"] = detection.area_under_margin(labels, pairs, PERCENTILE)
     return detections, probs
 
 
