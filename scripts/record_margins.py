@@ -2,8 +2,8 @@
 
     python scripts/record_margins.py
 
-Seven losses, the chapter's quick profile and its seed 0: 5,000 digits, 40 % of the labels flipped. The record
-keeps every fifth digit. A margin is one byte: its quarter units, cut at ±31.75, as base64 of epochs × digits.
+The seven trainings are the first seed of the sweep `margins`: 5,000 digits, 40 % of the labels flipped. Every
+fifth digit is kept. A margin is one byte: its quarter units, cut at ±31.75, as base64 of epochs × digits.
 """
 
 import base64
@@ -12,22 +12,14 @@ from pathlib import Path
 
 import torch
 
-from robust_lib import data, losses, training
-from robust_lib.data import noise
-from robust_lib.training import dynamics, models
+from robust_lib import sweeps, training
+from robust_lib.sweeps.trials import Task, images_of
+from robust_lib.training import dynamics
 
 OUT = Path(__file__).parents[1] / "site" / "explorer" / "margins.json"
-SEED, NOISE_RATE, EVERY, STEP = 0, 0.4, 5, 0.25
-# (title, name in the explorer, parameters, delay), as in chapter 02
-RUNS = [
-    ("CE", "ce", {}, 0),
-    ("MAE", "mae", {}, 0),
-    ("GCE q=0.7", "gce", {"q": 0.7}, 0),
-    ("Blurry γ=0.5, stopped", "blurry-stopped", {"gamma": 0.5}, 0),
-    ("Blurry γ=0.5, d=3", "blurry", {"gamma": 0.5}, 3),
-    ("Blurry γ=0.15, d=3", "blurry", {"gamma": 0.15}, 3),
-    ("Piecewise-zero c=0.1, d=1", "piecewise_zero", {"c": 0.1}, 1),
-]
+EVERY, STEP = 5, 0.25
+NAMES = {"ce": "CE", "mae": "MAE", "gce": "GCE", "blurry": "Blurry", "piecewise_zero": "Piecewise-zero"}
+SIGNS = {"q": "q", "gamma": "γ", "c": "c"}
 
 
 def in_bytes(delta: torch.Tensor) -> str:
@@ -36,32 +28,35 @@ def in_bytes(delta: torch.Tensor) -> str:
     return base64.b64encode(steps.to(torch.int8).numpy().tobytes()).decode()
 
 
-def record(title: str, name: str, params: dict, delay: int, train, given, test) -> dict:
-    """One training of the chapter's small network, as one entry of the film."""
-    stopped = {"stop_gradient": True} if name.endswith("-stopped") else {}
-    loss = losses.get(name.removesuffix("-stopped"), **params, **stopped)
-    recorder = dynamics.Recorder("train")
+def called(trial: sweeps.Trial) -> dict:
+    """The trial's loss under its title in chapter 02 and under its name in the explorer."""
+    params = dict(trial.params)
+    stopped = params.pop("stop_gradient", False)
+    knobs = [f"{SIGNS[key]}={value}" for key, value in params.items()]
+    knobs += ["stopped"] * stopped + [f"d={trial.delay}"] * (trial.delay > 0)
+    title = f"{NAMES[trial.loss]} {', '.join(knobs)}".strip()
+    name = trial.loss + "-stopped" * stopped
+    return {"title": title, "name": name, "params": params, "delay": trial.delay}
+
+
+def record(task: Task) -> dict:
+    """One training, as one entry of the film."""
+    trial, recorder = task.trial, dynamics.Recorder("train")
+    images, true, _ = images_of(trial.data, "test", trial.size, task.device)
     run = training.fit(
-        models.build("small_cnn", train, 10, seed=SEED), train, given.labels,
-        loss.delayed(delay) if delay else loss, training.RECIPES["quick"],
-        recorders=[recorder], test=test, seed=SEED, device="cpu",
+        task.build(trial.seed), task.images, task.labels, task.loss, task.recipe,
+        recorders=[recorder], test=(images, true), **task.settings(),
     )  # fmt: skip
     accuracy = [round(value, 4) for value in run.column("test_accuracy")]
-    margins = in_bytes(recorder.delta[:, ::EVERY])
-    return {"title": title, "name": name, "params": params, "delay": delay} | {
-        "accuracy": accuracy,
-        "margins": margins,
-    }
+    return called(trial) | {"accuracy": accuracy, "margins": in_bytes(recorder.delta[:, ::EVERY])}
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    parts = [data.load("mnist", part, size=size) for part, size in (("train", "mini"), ("test", "mini"))]
-    train, test = (data.to_float(part.images, part.name) for part in parts)
-    given = noise.corrupt(parts[0].labels, noise.uniform(10, NOISE_RATE), seed=SEED)
-    runs = [record(*run, train, given, (test, parts[1].labels)) for run in RUNS]
-    flipped = "".join(str(int(flip)) for flip in given.mask[::EVERY])
-    film = {"seed": SEED, "noise_rate": NOISE_RATE, "step": STEP, "flipped": flipped, "runs": runs}
+    tasks = [Task.of(trial, "cpu") for trial in sweeps.SWEEPS["margins"].trials("small", seeds=1)]
+    flipped = "".join(str(int(flip)) for flip in tasks[0].wrong[::EVERY])
+    trial, runs = tasks[0].trial, [record(task) for task in tasks]
+    film = {"seed": trial.seed, "noise_rate": trial.rate, "step": STEP, "flipped": flipped, "runs": runs}
     OUT.write_text(json.dumps(film, ensure_ascii=False, indent=1) + "\n")
 
 

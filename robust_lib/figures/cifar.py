@@ -1,40 +1,9 @@
 """Noisy CIFAR, with a backbone that can memorise and one that cannot: chapter 11."""
 
 import torch
-from matplotlib.patches import FancyBboxPatch
 from torch import Tensor
 
 from robust_lib.figures import CLEAN, NOISY, draw_lines, legend_below, line_style, panels
-
-BOXES = (
-    ("a wrong label", 0.0, 1, "0.93"),
-    ("can the backbone\nmemorise it?", 2.3, 1.9, "#cfe3f1"),
-    ("is it one of many\nalike?", 2.3, 0.1, "#cfe3f1"),
-    ("learned one by one;\nthe loss decides", 5.0, 1.9, "#f8dcc8"),
-    ("learned as a rule;\nno capacity needed", 5.0, 0.1, "#f8dcc8"),
-    ("outvoted; the loss\nmatters little", 5.0, 1, "0.93"),
-)
-ARROWS = ((0, 1, ""), (0, 2, ""), (1, 3, "yes"), (2, 4, "yes"), (1, 5, "no"), (2, 5, "no"))
-WIDTH, HEIGHT = 1.75, 0.62
-
-
-def what_becomes_of_a_wrong_label():
-    """The chapter's plan: two questions about a wrong label, three answers."""
-    fig, axes = panels(1, 1, 8.0, 2.6)
-    ax = axes[0, 0]
-    for text, x, y, colour in BOXES:
-        shape = {"boxstyle": "round,pad=0.04", "facecolor": colour, "edgecolor": "0.4"}
-        ax.add_patch(FancyBboxPatch((x, y - HEIGHT / 2), WIDTH, HEIGHT, **shape))
-        ax.text(x + WIDTH / 2, y, text, ha="center", va="center", fontsize=8)
-    for source, target, word in ARROWS:
-        (x, y), (to_x, to_y) = (BOXES[n][1:3] for n in (source, target))
-        start, end = (x + WIDTH + 0.05, y), (to_x - 0.06, to_y)
-        ax.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": "0.3"})
-        middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
-        ax.annotate(word, middle, (0, 5), textcoords="offset points", ha="center", fontsize=8)
-    ax.set(xlim=(-0.15, 6.95), ylim=(-0.35, 2.35))
-    ax.axis("off")
-    return fig
 
 
 def margins_under_noise(rows: dict[str, tuple[dict, Tensor]], losses: dict):

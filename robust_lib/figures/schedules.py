@@ -2,28 +2,7 @@
 
 import numpy as np
 
-from robust_lib.figures import CLEAN, NOISY, draw_lines, legend_below, line_style, panel_row, panels
-
-ENDS = {"a small rate": 0.5, "a stop, a decay": 2.0, "a long run": 9.0}  # times of the schematic
-
-
-def where_runs_end():
-    """A schematic, not a measurement: how much of the right and of the wrong labels a run has learned by a
-    time t, 1 - e^(-1.5 t) and 1 / (1 + e^(5 - t)), and where three schedules end."""
-    fig, axes = panels(1, 1, 6.0, 2.8)
-    ax, t = axes[0, 0], np.linspace(0, 10, 201)
-    right, wrong = 1 - np.exp(-1.5 * t), 1 / (1 + np.exp(5 - t))
-    ax.plot(t, right, color=CLEAN, label="right labels learned")
-    ax.plot(t, wrong, "--", color=NOISY, label="wrong labels learned")
-    ax.plot(t, right - 0.4 * wrong, ":", color="black", label="accuracy on new images")
-    for text, end in ENDS.items():
-        ax.axvline(end, color="0.6", linewidth=0.9)
-        ax.text(end + 0.08, 0.12, text, rotation=90, va="bottom", fontsize=8)
-    ax.set(
-        xlabel=r"what the schedule has spent, $\sum_t \eta_t \bar w_t$", xticks=[], yticks=[], ylim=(0, 1.03)
-    )
-    legend_below(fig)
-    return fig
+from robust_lib.figures import draw_lines, legend_below, line_style, panel_row
 
 
 def courses(groups: dict[str, dict[str, tuple]], xlabels: list[str], ylabel: str, logarithmic: bool = True):

@@ -3,6 +3,8 @@
 Where a schematic holds numbers they are computed from what it is given; nothing is drawn by eye.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from matplotlib.patches import FancyBboxPatch, Rectangle
@@ -11,6 +13,7 @@ from robust_lib.figures import CLEAN, COLOURS, NOISY, draw_lines, panels
 from robust_lib.losses import weights
 
 ARROW = {"arrowstyle": "-|>", "color": "0.35", "linewidth": 1.3, "shrinkA": 2, "shrinkB": 2}
+WIDTH = 1.55  # of a box
 
 
 def _bare(ax, width: float, height: float) -> None:
@@ -18,29 +21,53 @@ def _bare(ax, width: float, height: float) -> None:
     ax.axis("off")
 
 
-def flow(steps: dict[str, str], back: str = "", marked: tuple[str, ...] = ()):
+def _boxes(ax, placed: dict, arrows, marked: tuple[str, ...], height: float) -> None:
+    """Boxes {title: (left, bottom, text)}; arrows (from, to, words) lead from a right side to a left one."""
+    for title, (x, y, text) in placed.items():
+        face, edge = ("#E8F1F8", CLEAN) if title in marked else ("white", "0.5")
+        ax.add_patch(FancyBboxPatch((x, y), WIDTH, height, boxstyle="round,pad=0.03", fc=face, ec=edge))
+        middle = {"ha": "center", "va": "center"}
+        ax.text(x + WIDTH / 2, y + height - 0.22, title, weight="bold", fontsize=9, **middle)
+        ax.text(x + WIDTH / 2, y + height / 2 - 0.17, text, fontsize=8, **middle)
+        for source, _, words in (arrow for arrow in arrows if arrow[1] == title):
+            from_x, from_y, _ = placed[source]
+            end, start = (x - 0.03, y + height / 2), (from_x + WIDTH + 0.03, from_y + height / 2)
+            ax.annotate("", end, start, arrowprops=ARROW)
+            if words:
+                half = ((end[0] + start[0]) / 2, (end[1] + start[1]) / 2)
+                ax.text(*half, words, fontsize=8, bbox={"fc": "white", "ec": "none", "pad": 1}, **middle)
+
+
+def plan(placed: dict[str, tuple[float, float, str]], arrows, marked: tuple[str, ...] = ()):
+    """Boxes in columns and rows with arrows to the right: {title: (column, row, text)}, both from 0, row 0 on
+    top. arrows: (title, title) or (title, title, words). Text breaks at its newlines. marked: as in flow.
+    """
+    columns, rows = (1 + max(place[k] for place in placed.values()) for k in (0, 1))
+    fig, axes = panels(1, 1, width=1.9 * columns + 0.3 * (columns - 1), height=1.15 * rows + 0.2)
+    ax, top = axes[0, 0], 1.15 * (rows - 1)
+    _bare(ax, 2.3 * columns - 0.4, 1.15 * rows)
+    corners = {title: (2.3 * x + 0.1, top - 1.15 * y + 0.1, text) for title, (x, y, text) in placed.items()}
+    _boxes(ax, corners, [(*arrow, "")[:3] for arrow in arrows], marked, height=0.9)
+    return fig
+
+
+def flow(steps: dict[str, str], back: str = "", to: str = "", marked: tuple[str, ...] = ()):
     """Boxes from left to right with arrows between them, {title: what happens there, in a few words}.
 
-    back: words on an arrow from the last box to the first, none where empty. marked: titles of the boxes that
-    the chapter is about. The text of a box breaks at its newlines.
+    back: words on an arrow from the last box back to the box `to` (default: the first), none where empty.
+    marked: titles of the boxes that the chapter is about. The text of a box breaks at its newlines.
     """
     fig, axes = panels(1, 1, width=1.9 * len(steps), height=1.9 if back else 1.5)
     ax = axes[0, 0]
     _bare(ax, 2 * len(steps), 1.9 if back else 1.4)
-    low = 0.6 if back else 0.1
-    for i, (title, text) in enumerate(steps.items()):
-        face, edge = ("#E8F1F8", CLEAN) if title in marked else ("white", "0.5")
-        box = FancyBboxPatch((2 * i + 0.1, low), 1.55, 1.2, boxstyle="round,pad=0.03", fc=face, ec=edge)
-        ax.add_patch(box)
-        ax.text(2 * i + 0.875, low + 0.98, title, ha="center", va="center", weight="bold", fontsize=9)
-        ax.text(2 * i + 0.875, low + 0.43, text, ha="center", va="center", fontsize=8)
-        if i:
-            ax.annotate("", (2 * i + 0.07, low + 0.6), (2 * i - 0.32, low + 0.6), arrowprops=ARROW)
+    low, titles = 0.6 if back else 0.1, list(steps)
+    placed = {title: (2 * i + 0.1, low, text) for i, (title, text) in enumerate(steps.items())}
+    _boxes(ax, placed, [(*pair, "") for pair in pairwise(titles)], marked, height=1.2)
     if back:
-        last = 2 * len(steps) - 1.125
-        ax.plot([last, last, 0.875, 0.875], [low - 0.05, 0.25, 0.25, 0.3], color="0.35", linewidth=1.3)
-        ax.annotate("", (0.875, low - 0.03), (0.875, 0.25), arrowprops=ARROW | {"shrinkA": 0})
-        ax.text((last + 0.875) / 2, 0.13, back, ha="center", va="center", fontsize=8)
+        last, first = (2 * titles.index(title) + 0.875 for title in (titles[-1], to or titles[0]))
+        ax.plot([last, last, first, first], [low - 0.05, 0.25, 0.25, 0.3], color="0.35", linewidth=1.3)
+        ax.annotate("", (first, low - 0.03), (first, 0.25), arrowprops=ARROW | {"shrinkA": 0})
+        ax.text((last + first) / 2, 0.13, back, ha="center", va="center", fontsize=8)
     return fig
 
 

@@ -1,38 +1,9 @@
-"""Chapter 18: how a verdict comes about, all verdicts at a glance, our numbers against the printed ones."""
+"""Chapter 18: all verdicts at a glance, and our numbers against the printed ones."""
 
 from robust_lib.figures import COLOURS, legend_below, panels
 
 LOOKS = {"holds": ("H", "#0072B2"), "mixed": ("M", "#E69F00"), "reversed": ("R", "#D55E00")}
 MARKS = {"paper": "s", "features": "o", "small": "^"}
-BOXES = {
-    "a paper's table\nreported.csv": (0.0, 0.72),
-    "our trials, three scales\nresults/*.jsonl": (0.0, 0.12),
-    "cells\ntheirs beside ours": (0.27, 0.42),
-    "orderings\ntwo losses, one noise": (0.53, 0.72),
-    "distances\nours minus theirs": (0.53, 0.12),
-    "statements\nholds, mixed, reversed,\nnot testable here": (0.80, 0.72),
-    "hours\nof what is not recorded": (0.80, 0.12),
-}
-ARROWS = ((0, 2), (1, 2), (2, 3), (2, 4), (3, 5), (1, 6))
-BELOW = (1, 6)  # this arrow passes below the distances
-BOX = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": COLOURS[1]}
-
-
-def schematic():
-    """From a printed table and recorded trials to verdicts and hours, as boxes and arrows."""
-    fig, axes = panels(1, 1, width=9.5, height=2.6)
-    ax = axes[0, 0]
-    ax.set(xlim=(-0.1, 0.92), ylim=(-0.15, 1))
-    ax.axis("off")
-    style = {"ha": "center", "va": "center", "fontsize": 9, "bbox": BOX, "zorder": 2}
-    boxes = [ax.text(x, y, words, **style) for words, (x, y) in BOXES.items()]
-    for start, end in ARROWS:
-        one, other = boxes[start], boxes[end]
-        arrow = {"arrowstyle": "-|>", "color": "0.3", "patchA": one.get_bbox_patch(), "shrinkA": 3}
-        arrow |= {"patchB": other.get_bbox_patch(), "shrinkB": 3}
-        arrow |= {"connectionstyle": f"arc3,rad={0.16 if (start, end) == BELOW else 0}"}
-        ax.annotate("", other.get_position(), one.get_position(), arrowprops=arrow, zorder=1)
-    return fig
 
 
 def verdict_grid(rows: dict[str, dict[str, str]], sides: dict[str, str]):

@@ -29,7 +29,11 @@ def kept_epoch(held, patience):
 ANSWERS = {
     "01.1": (lambda p: 2 * p * (1 - p) ** 2, lambda p: 2 * (1 - p), "still has to be multiplied in"),
     "01.2": (lambda q: q / (1 + q), lambda q: q**q / (1 + q) ** (1 + q), "that is a weight"),
-    "01.3": ({"blurry"}, {"blurry", "piecewise_zero"}, "it ignores, it does not push"),
+    "01.3": (
+        {"mae", "gce", "blurry", "blurry stopped", "piecewise_zero"},
+        {"mae", "gce", "focal", "blurry", "blurry stopped", "piecewise_zero"},
+        "small for learned samples",
+    ),
     "01.4": (
         lambda p, c: torch.where(p > c, -p.log(), 0.0),
         lambda p, c: (p > c).double(),
@@ -169,8 +173,8 @@ ANSWERS = {
         "every epoch counts as much as its learning rate",
     ),
     "11.2": (lambda snr, rate: snr * (1 - rate) / rate, lambda snr, rate: snr, "one label against one"),
-    "11.3": ("look-alikes", "symmetric", "go nine ways"),
-    "11.4": ("about 40", "about 2", "2,570 weights and biases"),
+    "11.3": ("look-alikes", "symmetric", "numbers enough for a rule"),
+    "11.4": ("about 40", "about 2", "compare the number of the head's parameters"),
     "15.1": (
         lambda e: (1 - (1 - e) ** 3, 3 * e**2 * (1 - e) + e**3),
         lambda e: (1 - (1 - e) ** 3, 3 * e**2 * (1 - e)),
@@ -244,7 +248,7 @@ ANSWERS = {
         lambda images, epochs, folds, gflop, tflops: images * folds * epochs * gflop / 1000 / tflops / 3600,
         "folds - 1 parts",
     ),
-    "10.1": ("falls", "stays", "as much as ten epochs at ten times the rate"),
+    "10.1": ("falls", "stays", "the same sum of rates as 300 epochs"),
     "10.2": (lambda epochs: 2 * epochs - 1, lambda epochs: epochs / 2, "the other way round"),
     "10.3": (
         lambda noisy, eta, K: (noisy - eta / (K - 1)) / (1 - eta - eta / (K - 1)),
@@ -284,7 +288,7 @@ ANSWERS = {
     "18.4": (
         {"BL > CE": "holds", "PZ > CE": "mixed", "PZ > BL": "mixed"},
         {"BL > CE": "holds", "PZ > CE": "holds", "PZ > BL": "mixed"},
-        "go through all four rates",
+        "not right yet: 1 of the three",
     ),
     "18.5": (
         lambda forward, images, epochs, folds: 3 * forward * images * epochs * (folds - 1),
@@ -314,6 +318,34 @@ def test_an_answer_that_raises_is_wrong_and_says_why(capsys):
     assert "raised NameError" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("exercise", "answer", "words"),
+    [
+        ("01.4", lambda p, c: -p.log() if p > c else 0.0, "torch.where(condition, a, b)"),
+        ("01.1", lambda p: max(p, 0.1), "`max` decide about one number, and here are many"),
+        ("12.1", lambda p, t: p.argmax(1) if p >= t else -1, "np.where for arrays"),
+        ("01.4", lambda p, c: -math.log(p), "a function of `math` takes one number"),
+        ("12.1", lambda p, t: math.log(p), "such as x.log() or np.log(x)"),
+        ("07.1", lambda clean, flipped: torch.log(clean), "here is a plain number: use the one of `math`"),
+    ],
+    ids=["if", "max", "if-array", "math", "math-array", "torch"],
+)
+def test_a_slip_of_kind_gets_a_sentence_and_not_torchs_words(exercise, answer, words, capsys):
+    assert checks.check(exercise, answer) == "wrong"
+    printed = capsys.readouterr().out
+    assert words in printed
+    assert "raised" not in printed
+
+
+@pytest.mark.parametrize("exercise", ["09.2", "10.1", "11.3", "11.4"])
+@pytest.mark.parametrize("answer", ["perhaps", 3, torch.zeros(2)], ids=["word", "number", "tensor"])
+def test_one_of_some_words_is_asked_for(exercise, answer, capsys):
+    assert checks.check(exercise, answer) == "wrong"
+    printed = capsys.readouterr().out
+    assert "give one of: '" in printed
+    assert repr(ANSWERS[exercise][0]) in printed
+
+
 def test_hints_come_one_at_a_time_and_the_last_one_stays(monkeypatch, capsys):
     monkeypatch.setattr(grading, "_misses", {})
     monkeypatch.setitem(
@@ -334,7 +366,7 @@ def lines_of(capsys):
 UNKNOWN_MISSES = {  # answers of the right kind, wrong in no way that a grader recognises
     "01.1": lambda p: p + 7,
     "01.2": lambda q: 7.0,
-    "01.3": {"ce"},
+    "01.3": {"mae"},
     "01.4": lambda p, c: p + 7,
     "02.1": lambda K, rate: torch.full((K, K), 7.0),
     "02.2": lambda scores, labels: scores[:, 0] + 7,
@@ -361,6 +393,14 @@ UNKNOWN_MISSES = {  # answers of the right kind, wrong in no way that a grader r
     "09.3": lambda K: 7.0,
     "09.4": lambda norms, rates: 7.0,
     "09.5": lambda K, tau: 7.0,
+    "10.1": "rises",
+    "10.2": lambda epochs: 7.0,
+    "10.3": lambda noisy, eta, K: 7.0,
+    "10.4": lambda held, patience: 7,
+    "11.1": lambda weights, clean, rates: 7.0,
+    "11.2": lambda snr, rate: 7.0,
+    "11.3": "human-like",
+    "11.4": "about 10",
     "12.1": lambda p, t: [7] * 5,
     "12.3": lambda f1, rate: (7.0, 7.0, 7.0),
     "12.2": {"mix"},
@@ -380,6 +420,11 @@ UNKNOWN_MISSES = {  # answers of the right kind, wrong in no way that a grader r
     "17.1": lambda ranking, wrong, k: 7.0,
     "17.2": lambda e: 7,
     "17.3": lambda images, epochs, folds, gflop, tflops: 7.0,
+    "18.1": {"size"},
+    "18.2": lambda differences: "mixed",
+    "18.3": lambda seeds: 7.0,
+    "18.4": {"BL > CE": "mixed", "PZ > CE": "mixed", "PZ > BL": "mixed"},
+    "18.5": lambda forward, images, epochs, folds: 7.0,
 }
 
 FUNCTIONS = [name for name in ANSWERS if callable(ANSWERS[name][0])]

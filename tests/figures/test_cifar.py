@@ -10,14 +10,6 @@ from robust_lib.figures import CLEAN, NOISY, cifar
 from tests.drawn import lines
 
 
-def test_the_plan_has_its_boxes_and_arrows():
-    ax = cifar.what_becomes_of_a_wrong_label().axes[0]
-    words = [text.get_text() for text in ax.texts]
-    assert all(box[0] in words for box in cifar.BOXES)
-    assert words.count("yes") == words.count("no") == 2
-    assert sum(getattr(text, "arrow_patch", None) is not None for text in ax.texts) == len(cifar.ARROWS)
-
-
 def test_margins_under_noise_keep_right_and_wrong_labels_apart():
     delta = torch.tensor([[0.0] * 400, [5.0] * 200 + [-7.0] * 199 + [-90.0]])
     wrong = torch.arange(400) >= 200

@@ -7,17 +7,6 @@ from robust_lib.figures import schedules
 from tests.drawn import lines
 
 
-def test_the_schematic_learns_right_labels_before_wrong_ones():
-    ax = schedules.where_runs_end().axes[0]
-    t, right = lines(ax)["right labels learned"]
-    wrong = lines(ax)["wrong labels learned"][1]
-    assert (right[1:-1] > wrong[1:-1]).all()
-    accuracy = dict(zip(t, lines(ax)["accuracy on new images"][1], strict=True))
-    small, stop, long = (accuracy[end] for end in schedules.ENDS.values())
-    assert stop > small > long - 0.1
-    assert stop > long
-
-
 def test_courses_draw_a_line_for_each_run_and_name_it_once():
     groups = {
         "a": {"MAE": ([1, 2], [[0.1, 0.2], [0.3, 0.4]]), "CE": ([1, 2], [0.5, 0.6])},

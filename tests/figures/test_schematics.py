@@ -24,6 +24,37 @@ def test_flow_has_every_box_in_order_and_the_way_back():
     assert "again" not in words(schematics.flow({"fold": "train"}))
 
 
+def test_flow_leads_back_to_the_box_that_is_named():
+    steps = dict.fromkeys(("images", "network", "weight"), "")
+    axes = [schematics.flow(steps, "again", to).axes[0] for to in ("", "images", "network")]
+    ends = [ax.lines[0].get_xdata()[-1] for ax in axes]
+    first, second, _ = (box.get_x() + box.get_width() / 2 for box in axes[0].patches)
+    assert ends == pytest.approx([first, first, second])
+
+
+def test_plan_has_boxes_in_their_places_and_every_arrow_with_its_words():
+    placed = {"a": (0, 0.5, "one"), "b": (1, 0, "two"), "c": (1, 1, "three")}
+    fig = schematics.plan(placed, [("a", "b", "yes"), ("a", "c")], marked=("c",))
+    ax = fig.axes[0]
+    boxes = dict(zip(placed, boxes_of(ax), strict=True))
+    assert boxes["a"].get_x() < boxes["b"].get_x() == boxes["c"].get_x()
+    assert boxes["b"].get_y() > boxes["a"].get_y() > boxes["c"].get_y()
+    assert boxes["c"].get_edgecolor() != boxes["a"].get_edgecolor() == boxes["b"].get_edgecolor()
+    assert sorted(words(fig)) == sorted(["a", "one", "b", "two", "yes", "c", "three"])
+    ends = [text.xy for text in ax.texts if getattr(text, "arrow_patch", None)]
+    assert [y for _, y in ends] == pytest.approx([middle(boxes[title]) for title in ("b", "c")])
+    inside = ax.viewLim
+    assert all(inside.contains(box.get_x(), box.get_y()) for box in boxes.values())
+
+
+def boxes_of(ax):
+    return [patch for patch in ax.patches if hasattr(patch, "get_boxstyle")]
+
+
+def middle(box):
+    return box.get_y() + box.get_height() / 2
+
+
 def test_margin_and_weights_are_those_of_the_scores():
     fig = schematics.score_margin_weight([-2.0, 5.0, 0.0, 0.0], 0, {"CE": losses.ce(), "MAE": losses.mae()})
     left, _, right = fig.axes

@@ -3,7 +3,7 @@
 import torch
 
 from robust_lib import losses
-from robust_lib.course.checks.grading import called, equal, grader
+from robust_lib.course.checks.grading import called, equal, grader, some_of
 
 _P = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
 
@@ -36,18 +36,20 @@ def _gce_peak(answer):
 
 
 @grader("01.3")
-def _losses_that_push_away(answer):
-    names = {"ce", "mae", "gce", "focal", "blurry", "blurry stopped", "piecewise_zero"}
-    if not isinstance(answer, set | list | tuple | frozenset):
-        return "give a set of names, for example {'ce', 'mae'}"
-    if set(answer) - names:
-        return "use the names ce, mae, gce, focal, blurry, blurry stopped, piecewise_zero"
-    if "piecewise_zero" in answer:
-        return "Piecewise-zero's weight is zero below c: it ignores, it does not push"
-    return "" if set(answer) == {"blurry"} else (
-        "a loss pushes a sample away where its weight is negative",
-        "look at the last figure of section 7: which of its curves go below zero?",
-        "one curve alone goes below zero; the one with a stopped gradient is GCE's",
+def _losses_that_give_up(answer):
+    right = {"mae", "gce", "blurry", "blurry stopped", "piecewise_zero"}
+    if hint := some_of(answer, right | {"ce", "focal"}):
+        return hint
+    if "ce" in answer:
+        return "CE's weight is 1 - p_y: it is largest at p_y = 0"
+    if "focal" in answer:
+        return "focal loss has (1-p)^γ, which is small for learned samples and not for hopeless ones"
+    if answer == right - {"blurry"}:
+        return "Blurry pushes below e^(-1/γ), but follow its curve further left: does the push stay?"
+    return "" if answer == right else (
+        "look at the left end of the last figure of section 7: which curves come to zero there?",
+        "sections 1 and 3 have formulas of weights; a factor p or p^q makes a weight vanish at p = 0",
+        f"think again of: {min(right - answer)}",
     )  # fmt: skip
 
 

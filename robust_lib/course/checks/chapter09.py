@@ -2,7 +2,7 @@
 
 import math
 
-from robust_lib.course.checks.grading import called, equal, grader
+from robust_lib.course.checks.grading import called, equal, grader, one_of
 from robust_lib.losses import weights
 
 
@@ -30,8 +30,8 @@ def _start_of_ten_classes(answer):
 
 @grader("09.2")
 def _ten_times_the_rate(answer):
-    if answer not in ("fewer", "as many", "more"):
-        return 'give one of "fewer", "as many", "more"'
+    if hint := one_of(answer, ("fewer", "as many", "more")):
+        return hint
     if answer == "as many":
         return "Δ of a kept class and of a lost class both change when the steps are larger"
     hint = "a larger step lifts the kept classes too, and their scores are in every other sample's Δ"

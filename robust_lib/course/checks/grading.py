@@ -11,6 +11,14 @@ from collections.abc import Callable
 import torch
 
 GRADERS: dict[str, Callable] = {}
+SLIPS = {  # words of torch's or numpy's message: what it says to the learner
+    "is ambiguous": "`if`, `and`, `or`, `min` and `max` decide about one number, and here are many: "
+    "torch.where(condition, a, b), or np.where for arrays, decides for each",
+    "converted to Python scalars": "a function of `math` takes one number, and here are many: "
+    "use the tensor's or array's own, such as x.log() or np.log(x)",
+    "must be Tensor, not": "torch's functions take tensors, and here is a plain number: "
+    "use the one of `math`, such as math.log(x)",
+}
 _misses: dict[str, int] = {}  # how many hints of a tuple each exercise has shown in this kernel
 
 
@@ -30,9 +38,15 @@ def check(exercise: str, answer) -> str:
     except Misfit as misfit:
         help_, verdict = str(misfit), "wrong"
     except Exception as error:  # whatever the learner's code raises is a wrong answer, not an accident
-        help_, verdict = f"it raised {type(error).__name__}: {error}", "wrong"
+        help_, verdict = _in_words(error), "wrong"
     print(f"exercise {exercise}: {verdict}" + _hint(exercise, help_))
     return verdict
+
+
+def _in_words(error: Exception) -> str:
+    """What to do about an error in which torch or numpy speaks of its insides; any other error as it is."""
+    told = (sentence for words, sentence in SLIPS.items() if words in str(error))
+    return next(told, f"it raised {type(error).__name__}: {error}")
 
 
 def _hint(exercise: str, help_: str | tuple[str, ...]) -> str:
@@ -94,6 +108,13 @@ def some_of(answer, names: set[str]) -> str:
     if isinstance(answer, set) and answer <= names:
         return ""
     return f"give a set of some of: {', '.join(sorted(names))}"
+
+
+def one_of(answer, names: tuple[str, ...]) -> str:
+    """The hint for an answer that is none of these names, otherwise ""."""
+    if isinstance(answer, str) and answer in names:
+        return ""
+    return f"give one of: {', '.join(map(repr, names))}"
 
 
 def equal(result, expected, tolerance: float = 1e-6) -> bool:
