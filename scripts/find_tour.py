@@ -44,6 +44,13 @@ def folder(seed: int) -> tuple[Path, torch.Tensor, torch.Tensor]:
     return root, images.labels[:IMAGES], given
 
 
+def choose(given, suggested, true, errs: bool) -> str:
+    """The key that the reader presses for one label."""
+    if errs:
+        return "k" if true != given else "s" if suggested != given else "u"
+    return "k" if true == given else "s" if true == suggested else "c"
+
+
 class Reader:
     """Decides on the samples of a page one by one, by keys."""
 
@@ -58,10 +65,7 @@ class Reader:
             "data.classes[data.suggested[n]]])(lists[list].order[rows[current]])"
         )
         true, errs = self.classes[self.truth[n]], self.draw.random() < MISTAKES
-        if errs:
-            key = "k" if true != given else "s" if suggested != given else "u"
-        else:
-            key = "k" if true == given else "s" if true == suggested else "c"
+        key = choose(given, suggested, true, errs)
         self.page.keyboard.press(key)
         if key == "c":
             self.page.keyboard.type(true)
