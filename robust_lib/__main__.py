@@ -277,8 +277,8 @@ def sweep(name, show, scale, where, results, **options) -> None:
 @click.option(
     "--paths",
     help="Which row of features or probs is which image of a folder: sorted (by class, then path), "
-    "imagefolder (torchvision's order), or a file of one path a line, as --list prints. Needed where orders "
-    "differ.",
+    "imagefolder (torchvision's order), or a file of one path a line, as --list prints; of mended data, "
+    "find_row for rows from before. Needed where orders differ.",
 )
 @click.option(
     "--missing",

@@ -3,8 +3,8 @@
     python scripts/record_decisions.py
 
 The first 2,000 training images of CIFAR-10 as packed features, their labels made wrong in three ways, five
-seeds each. `find` ranks them with its defaults. The reader is that of scripts/find_tour.py, without a browser:
-it goes down the ranking, knows the true class, errs in one case of twenty, and stops after a page on which it
+seeds each. `find` ranks them with its defaults. The reader is that of scripts/find_tour.py without a browser:
+down the ranking, it knows the true class, errs in one case of twenty, and stops after a page on which it
 changed at most one label. `mend` takes its decisions.csv. It can be stopped; the same command goes on.
 """
 

@@ -2,7 +2,17 @@
 
 import numpy as np
 
-from robust_lib.figures import CLEAN, DASHES, NOISY, draw_lines, legend_below, panel_row, panels, side_legend
+from robust_lib.figures import (
+    CLEAN,
+    COLOURS,
+    DASHES,
+    NOISY,
+    draw_lines,
+    legend_below,
+    panel_row,
+    panels,
+    side_legend,
+)
 
 FAMILIES = {"baseline": ("s", "#E69F00"), "Blurry": ("o", CLEAN), "Piecewise-zero": ("^", "#009E73")}
 
@@ -47,6 +57,30 @@ def loss_ladders(columns: dict[str, dict[str, tuple[str, float]]], xlabel: str):
         if name in used:
             members[0][0].plot([], [], marker, color=colour, label=name)
     legend_below(fig, columns=3)
+    return fig
+
+
+def before_and_after(scores, limits: dict[str, float], xlabel: str):
+    """What was done to wrong labels, and how well a head learns from them: a panel for each kind of noise.
+
+    scores: a DataFrame with columns noise, way, loss and score, one row a run. A mark is the mean over runs,
+    its bar the range; limits: {noise: score}, dotted: what the true labels give.
+    """
+    ways, looks = list(scores["way"].unique()), list(scores["loss"].unique())
+    fig, members = panel_row(dict(list(scores.groupby("noise", sort=False))), 3.1, 2.8, sharey=True)
+    for ax, part in members:
+        ax.axvline(limits[part["noise"].iloc[0]], color="0.5", linestyle=":")
+        for position, loss in enumerate(looks):
+            runs = part[part["loss"] == loss].groupby("way", sort=False)["score"]
+            rows = np.arange(len(ways)) + 0.2 * (position - (len(looks) - 1) / 2)
+            mean, low, high = (getattr(runs, name)().loc[ways] for name in ("mean", "min", "max"))
+            look = {"color": COLOURS[position], "marker": "osD^"[position % 4], "linestyle": "none"}
+            ax.errorbar(mean, rows, xerr=[mean - low, high - mean], label=loss, capsize=2, **look)
+        ax.set(xlabel=xlabel, yticks=range(len(ways)))
+        ax.set_yticklabels(ways)
+        ax.grid(axis="x", linewidth=0.4)
+    ax.invert_yaxis()
+    legend_below(fig)
     return fig
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from robust_lib.find.listing import Listing, Problem, shown
+from robust_lib.find import cells
+from robust_lib.find.listing import Listing, Problem, many, shown
 
 TRIMMED = 0.005  # share of the values at each end of a feature that its mean and deviation do not see
 FARTHEST = 10.0  # deviations beyond which a feature's values are clipped
@@ -46,25 +47,15 @@ def take(listing: Listing, paths) -> None:
     if clipped.any():
         first = listing.paths[kept[clipped.argmax()]]
         what = f"beyond {FARTHEST:g} deviations, clipped; the first is {first}"
-        listing.notes.append(f"{clipped.sum():,} samples have features {what}")
+        listing.notes.append(f"{many(clipped.sum(), 'sample', 'has')} features {what}")
 
 
 def row_of(listing: Listing, paths, count: int, what: str) -> np.ndarray:
     """Which of `count` rows is that of each sample, int64 (N,), -1 where it has none. what: "features" or
     "probs", for the errors."""
     orders = listing.orders
-    if listing.rows is not None and paths is None:
-        anew = "give paths 'sorted'" if listing.source.is_dir() else "delete the column find_row"
-        if listing.rows.max() >= count:
-            raise ValueError(
-                f"{what} must be the rows from before {listing.source.name} was mended, at least "
-                f"{listing.rows.max() + 1}, got {count}; for rows made anew {anew}"
-            )
-        if (listing.rows != np.arange(len(listing.rows))).any():
-            listing.notes.append(
-                f"rows of {what} are taken as find_row says, which is their order from before "
-                f"{listing.source.name} was mended; for rows made anew {anew}"
-            )
+    if listing.rows is not None and str(paths or cells.ROW) == cells.ROW:
+        _check_old_rows(listing, paths, count, what)
         return listing.rows
     paths = _only_order(listing, count, what) if paths is None else paths
     if paths is None:
@@ -76,6 +67,29 @@ def row_of(listing: Listing, paths, count: int, what: str) -> np.ndarray:
     if len(order) != count:
         raise ValueError(f"{what} must have a row for each of {len(order)} paths, got {count}")
     return _matched(listing, order, paths, what, typed=not is_name)
+
+
+def _check_old_rows(listing: Listing, paths, count: int, what: str) -> None:
+    """Adds a note where listing.rows, from before mending, say another order. ValueError where they do not
+    fit, or where the rows given may as well be in the new order and `paths` does not say which."""
+    name, anew = listing.source.name, f"delete the column {cells.ROW}"
+    anew = "give paths 'sorted'" if listing.source.is_dir() else anew
+    if listing.rows.max() >= count:
+        raise ValueError(
+            f"{what} must be the rows from before {name} was mended, at least {listing.rows.max() + 1}, got "
+            f"{count}; for rows made anew {anew}"
+        )
+    if (listing.rows == np.arange(len(listing.rows))).all():
+        return
+    if paths is None and count == len(listing.rows):
+        raise ValueError(
+            f"{what} could be the rows from before {name} was mended, or rows made anew, whose order "
+            f"differs: for the former give paths {cells.ROW!r}, for the latter {anew}"
+        )
+    listing.notes.append(
+        f"rows of {what} are taken as {cells.ROW} says, which is their order from before {name} was mended; "
+        f"for rows made anew {anew}"
+    )
 
 
 def _only_order(listing: Listing, count: int, what: str) -> str | None:
@@ -179,7 +193,8 @@ def _standardised(features: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, l
     by = "all divided by one deviation" if alike else f"divided by their own deviations, {UNLIKE}-fold apart"
     notes, constant = [f"features are centred and {by}"], int((~varied).sum())
     if constant:
-        notes.append(f"{constant:,} of {len(varied):,} features are constant and say nothing")
+        are = "is" if constant == 1 else "are"
+        notes.append(f"{constant:,} of {len(varied):,} features {are} constant and say nothing")
     return result, notes, far
 
 

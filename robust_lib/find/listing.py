@@ -131,6 +131,12 @@ def shown(path) -> str:
     return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda control: f"\\x{ord(control[0]):02x}", text)
 
 
+def many(count: int, noun: str, verb: str = "") -> str:
+    """The count with its noun: "1 label", "2,000 labels"; verb: "is", "has" or "holds", which follow it."""
+    plural = {"": "", "is": " are", "has": " have", "holds": " hold"}[verb]
+    return f"{count:,} {noun}" + (f" {verb}".rstrip() if count == 1 else f"s{plural}")
+
+
 def counted(counts: Counter) -> str:
     return few([f"{name} ({count:,})" for name, count in sorted(counts.items())])
 

@@ -22,7 +22,7 @@ import numpy as np
 from robust_lib import records
 from robust_lib.find import cells, reading
 from robust_lib.find import folder as folders
-from robust_lib.find.listing import Listing, Table, few, refuse_inside, shown
+from robust_lib.find.listing import Listing, Table, few, many, refuse_inside, shown
 from robust_lib.find.search import TOOL
 
 COLUMNS = ("run", "index", "path", "given", "decision", "label")  # of decisions.csv, as the page writes it
@@ -281,11 +281,13 @@ def _told(out: Path, listing: Listing, taken: dict[int, Decision], renamed: list
     changed = sum(one.label not in ("", listing.labels[n]) for n, one in taken.items())
     each = ", ".join(f"{words[word]:,} {word}" for word in DECISIONS if words[word])
     lines = [
-        f"{len(taken):,} of {len(listing.paths):,} samples are decided: {each or 'none'}",
-        f"{changed:,} labels are changed, {words['drop']:,} samples dropped; all others are as they were",
+        f"of {many(len(listing.paths), 'sample')}, {len(taken):,} decided: {each or 'none'}",
+        f"{many(changed, 'label', 'is')} changed, {many(words['drop'], 'sample')} dropped; all others are as "
+        "they were",
     ]
     if renamed:
         lines.append(
-            f"{len(renamed):,} files got another name, because theirs was taken: {few(renamed, '; ')}"
+            f"{many(len(renamed), 'file')} got another name, as there was one of that name: "
+            f"{few(renamed, '; ')}"
         )
     return Mended(out, changed, words["drop"], [*lines, f"written: {out}"])

@@ -10,6 +10,7 @@ const FILTERS = ["given", "suggested", "flagged", "decision", "search"]
 const BUTTONS = {keep: "keep", suggestion: "suggestion", class: "other…", drop: "drop", unsure: "unsure"}
 const KEYS = {k: "keep", s: "suggestion", c: "class", d: "drop", u: "unsure"}
 const number = n => n.toLocaleString("en")
+const many = (n, noun) => `${number(n)} ${noun}${n === 1 ? "" : "s"}`
 const lists = [{
   name: "wrong class", order: data.given.map((_, n) => n),
   about: "Labels that the networks doubt, the most suspicious first: what is it, then?"
@@ -35,7 +36,7 @@ if (!data.confusions.length) at("confusions").textContent = "No label is flagged
 lists.forEach(({name, order}, k) => at("lists").append(
   element("button", `${name} (${number(order.length)})`, {onclick: () => { list = k; filter() }})))
 at("problems").hidden = !data.problems.length
-at("problems").firstChild.textContent = `${number(data.problem_count)} problems in the input`
+at("problems").firstChild.textContent = `${many(data.problem_count, "problem")} in the input`
 for (const cells of data.problems) {
   const row = at("problems").querySelector("tbody").insertRow()
   for (const cell of cells) row.insertCell().textContent = cell
@@ -148,7 +149,7 @@ function show(focus = false) {
   const start = page * PER_PAGE
   at("cards").replaceChildren(...rows.slice(start, start + PER_PAGE).map((place, k) => card(place, start + k)))
   at("where").textContent = rows.length
-    ? `page ${number(page + 1)} of ${number(last + 1)}, ${number(rows.length)} samples` : "nothing matches"
+    ? `page ${number(page + 1)} of ${number(last + 1)}, ${many(rows.length, "sample")}` : "nothing matches"
   at("previous").disabled = page === 0
   at("next").disabled = page === last
   const state = new URLSearchParams()
@@ -321,7 +322,8 @@ at("next").onclick = () => turn(1, false)
 at("undo").onclick = takeBack
 at("save").onclick = () => {
   download("decisions.csv", "text/csv", toCsv())
-  say(`decisions.csv has ${number(decisions.size)} decisions`)
+  say(`${many(decisions.size, "decision")} saved to decisions.csv, in this browser's folder of downloads; save again after `
+    + "more of them. To mend the data: python -m robust_lib mend RUN decisions.csv, RUN being the folder of this page")
 }
 at("studio").onclick = () => download("label-studio.json", "application/json", toLabelStudio())
 at("load").onclick = () => at("file").click()
@@ -330,7 +332,7 @@ at("file").onchange = async () => {
   try {
     if (file.size > MOST_BYTES) throw Error(`more than ${number(MOST_BYTES)} bytes`)
     const changes = fromCsv(await file.text())
-    change(changes, `${number(changes.length)} decisions loaded from ${file.name}`)
+    change(changes, `${many(changes.length, "decision")} loaded from ${file.name}`)
   } catch (error) {
     say(`${file.name} is not loaded: ${error.message.slice(0, 300)}`)
   }

@@ -19,7 +19,7 @@ import torch
 from robust_lib.find import arrays, folder, pictures, probabilities, tables
 from robust_lib.find import features as feature_rows
 from robust_lib.find.labels import in_order, look_alikes, no_label
-from robust_lib.find.listing import Listing, Problem, Samples, shown
+from robust_lib.find.listing import Listing, Problem, Samples, many, shown
 
 SMALL, LARGE = 32, 64  # pixels a side that larger images are resized to
 SMALL_UP_TO = 40  # the median shorter side up to which images count as small
@@ -70,7 +70,8 @@ def read(source, features=None, least: int = 2, paths=None, missing=None, probs=
     features: an array (N, D), a tensor or an .npy file, its rows in the order of the source; then images are
     only shown. probs: the same of probabilities (N, K), out of sample, or a file that probabilities.load
     takes. paths: which row belongs to which file: a text file of one path a line, or for a folder "sorted" or
-    "imagefolder" (torchvision's), which is needed where these two differ.
+    "imagefolder" (torchvision's), which is needed where these two differ. Of data that `mend` wrote,
+    "find_row" for rows from before; needed where rows made anew would be as many, in another order.
     missing: the word or words that mean "no label" in a CSV or an .npz, in place of nan, none, null, "?" and,
     where it is the only negative class number, -1. A folder's name is always a label.
     Images get one size: their own up to 40 pixels a side if they are square and alike, 32 or 64 otherwise,
@@ -201,11 +202,11 @@ def _sizes(listing: Listing) -> dict[int, tuple[int, int]]:
         lows, highs = zip(*pairs, strict=True)
         listing.scales[kind], remark = pictures.common_scale(lows, highs, whole=kind == "integers")
         if remark:
-            listing.notes.append(f"{len(pairs):,} images hold {kind} of more than 8 bits: {remark}")
+            listing.notes.append(f"{many(len(pairs), 'image', 'holds')} {kind} of more than 8 bits: {remark}")
     if cut:
         listing.notes.append(
-            f"CAUTION: {cut:,} images hold 16 bits a colour, of which Pillow reads the upper 8 only; "
-            "values of 8 to 12 bits come out black or dark: save such images with 8 bits a colour"
+            f"CAUTION: {many(cut, 'image', 'holds')} 16 bits a colour, of which Pillow reads the upper 8 "
+            "only; values of 8 to 12 bits come out black or dark: save such images with 8 bits a colour"
         )
     return sizes
 
@@ -221,7 +222,8 @@ def _side(sizes: list[tuple[int, int]], notes: list[str]) -> int:
     width, height = smallest
     span = f"{width} × {height}" + (" … {} × {}".format(*largest) if largest != smallest else "")
     notes.append(
-        f"images of {span} pixels: all made square, proportions not kept; {side} × {side} from scratch"
+        f"images of {span} pixels: all are made square, proportions not kept; {side} × {side} for networks "
+        "trained from scratch, a backbone's own size for a backbone"
     )
     return side
 

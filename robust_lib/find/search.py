@@ -31,7 +31,7 @@ from robust_lib.find.backbones import Backbone
 from robust_lib.find.cells import defused
 from robust_lib.find.findings import Findings
 from robust_lib.find.labels import no_label
-from robust_lib.find.listing import refuse_inside, shown
+from robust_lib.find.listing import many, refuse_inside, shown
 from robust_lib.find.reading import OwnData
 from robust_lib.training import models
 
@@ -52,6 +52,7 @@ FOLDS, THRESHOLD_RUNS = 5, 2
 PERCENTILE = 90  # of N // (K + 1) threshold samples, by results/aum-threshold.jsonl; Pleiss et al. take 99
 SEEN = "features"  # the folder in parts/ for what the backbone saw
 LITTLE = 0.5  # agreement out of sample below which the flags are mostly the networks' own mistakes
+MANY_BY_AUM = 0.25  # the share of flags of aum from which its threshold is likely too loose (chapter 17)
 OF_THE_REST = 0.25  # and the share of what the largest class leaves open that the networks must get right
 IMAGES = training.Recipe(epochs=8, batch_size=64)
 FEATURES = training.Recipe(epochs=10, batch_size=64)
@@ -185,7 +186,8 @@ def find(
     summary = [_data_line(data), *data.notes, *_formula_note(data), *filter(None, [remark])]
     if data.decided.any():
         use = "they count as right" if data.probs is not None else "training sees them"
-        summary.append(f"{data.decided.sum():,} were decided before: {use}, the page shows the others")
+        before = many(data.decided.sum(), "sample")
+        summary.append(f"{before} decided before: {use}, the page shows the others")
     loss = LOSSES[loss] if isinstance(loss, str) else loss
     marks = _marks(data, (str(eyes), str(loss), epochs, seed, detector), own, missing)
     _begin(out, data, detector, summary, marks)
@@ -468,7 +470,7 @@ def _verdict(detections: dict[str, Detection], flagged: np.ndarray, states: list
     """The lines that say what was found, and how to read the scores. states: how each training ended."""
     each = ", ".join(f"{name} flags {found.flagged.sum():,}" for name, found in detections.items())
     share = f"{100 * flagged.mean():.1f} %"
-    lines = [f"{flagged.sum():,} of {len(flagged):,} labels are flagged, {share}"]
+    lines = [f"{flagged.sum():,} of {many(len(flagged), 'label')} flagged, {share}"]
     if len(detections) > 1:
         lines[0] += f": both detectors agree on them ({each}); the ranking is that of aum"
     failed = Counter(state for state in states if state != "learning")
@@ -478,7 +480,14 @@ def _verdict(detections: dict[str, Detection], flagged: np.ndarray, states: list
             f"{failed.total()} of {len(states)} trainings failed ({ended}): do not trust the scores, try "
             "another loss (ce) or more epochs"
         )
-    return lines + [HOW_TO_READ[name] for name in detections]
+    lines += [HOW_TO_READ[name] for name in detections]
+    loose = "aum" in detections and detections["aum"].flagged.mean()
+    if loose > MANY_BY_AUM:
+        lines.append(
+            f"aum flags {100 * loose:.0f} % of the labels. That is no alarm: unless so many are wrong, its "
+            "threshold was too loose here. Go by the ranking"
+        )
+    return lines
 
 
 def _expected_lines(found: Findings) -> list[str]:
@@ -514,11 +523,11 @@ def _neighbours_lines(found: Findings) -> list[str]:
     if not len(found.neighbours.distance):
         return []
     pairs = found.duplicates
+    differ = f"{pairs.conflict.sum():,} of them with different labels"
     return [
         f"outliers.csv begins with what is farthest from its {neighbours.NEIGHBOURS} nearest neighbours: "
         "what belongs to no class here lies there",
-        f"near duplicates: {len(pairs):,} pairs, {pairs.conflict.sum():,} of them with different labels, in "
-        "duplicates.csv",
+        f"near duplicates: {many(len(pairs), 'pair')}, {differ}, in duplicates.csv",
     ]
 
 
@@ -547,8 +556,7 @@ def _data_line(data: OwnData) -> str:
     what = "samples" if data.images is None else "images"
     if data.features is not None:
         what = f"features of {data.features.shape[1]} numbers"
-    count = len(data.problems)
-    found = "no problem" if not count else "1 problem" if count == 1 else f"{count:,} problems"
+    found = many(len(data.problems), "problem") if data.problems else "no problem"
     return f"{len(data.labels):,} {what}, {len(data.classes)} classes, {found} in {data.source.name}"
 
 

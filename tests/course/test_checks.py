@@ -241,7 +241,8 @@ ANSWERS = {
         "that is recall",
     ),
     "17.2": (lambda e: math.ceil((0.98 / e) ** 2), lambda e: math.ceil((0.5 / e) ** 2), "95 % takes 1.96"),
-    "17.3": (
+    "17.3": (lambda p, m: p - m, lambda p, m: p * (1 - m), "makes a wrong one"),
+    "17.4": (
         lambda images, epochs, folds, gflop, tflops: (
             images * (folds - 1) * epochs * gflop / 1000 / tflops / 3600
         ),
@@ -419,7 +420,8 @@ UNKNOWN_MISSES = {  # answers of the right kind, wrong in no way that a grader r
     "16.4": lambda chosen_on, reported_on: 7.0,
     "17.1": lambda ranking, wrong, k: 7.0,
     "17.2": lambda e: 7,
-    "17.3": lambda images, epochs, folds, gflop, tflops: 7.0,
+    "17.3": lambda p, m: 7.0,
+    "17.4": lambda images, epochs, folds, gflop, tflops: 7.0,
     "18.1": {"size"},
     "18.2": lambda differences: "mixed",
     "18.3": lambda seeds: 7.0,

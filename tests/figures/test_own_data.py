@@ -1,6 +1,7 @@
 """The figures of chapter 17 draw what they are given."""
 
 import numpy as np
+import pandas as pd
 import torch
 
 from robust_lib.figures import finds, own_data
@@ -40,3 +41,23 @@ def test_names_of_classes_are_plain_text():
     fig = finds.contact_sheet(torch.zeros(3, 1, 4, 4, dtype=torch.uint8), names, [True] * 3, columns=3)
     fig.canvas.draw()
     assert [ax.get_title() for ax in fig.axes] == names
+
+
+def test_before_and_after_draw_means_and_ranges_of_each_loss():
+    rows = [
+        {"noise": noise, "way": way, "loss": loss, "score": base + run}
+        for noise in ("few", "many")
+        for way, base in (("as is", 0.2), ("mended", 0.6))
+        for loss, run in (("CE", 0.0), ("CE", 0.1), ("GCE", 0.2))
+    ]
+    fig = own_data.before_and_after(pd.DataFrame(rows), {"few": 0.9, "many": 0.8}, "accuracy")
+    for ax, limit in zip(fig.axes, (0.9, 0.8), strict=True):
+        ce, gce = ax.containers
+        assert [ce.get_label(), gce.get_label()] == ["CE", "GCE"]
+        np.testing.assert_allclose(ce.lines[0].get_xdata(orig=False), [0.25, 0.65])
+        np.testing.assert_allclose(gce.lines[0].get_xdata(orig=False), [0.4, 0.8])
+        ends = [list(bar[:, 0]) for bar in ce.lines[2][0].get_segments()]
+        np.testing.assert_allclose(ends, [[0.2, 0.3], [0.6, 0.7]])
+        assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == ":"] == [limit]
+    assert [text.get_text() for text in fig.axes[0].get_yticklabels()] == ["as is", "mended"]
+    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["CE", "GCE"]

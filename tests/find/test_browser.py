@@ -105,6 +105,18 @@ def test_every_decision_by_its_key(made, opened):
     assert page.get_attribute("figure[aria-current=true] [data-decision=drop]", "aria-pressed") == "true"
 
 
+def test_after_saving_the_page_says_where_the_file_is_and_what_comes_next(made, opened):
+    page = opened(made)
+    press(page, "d")
+    saved(page)
+    message = page.inner_text("#message")
+    assert message.startswith("1 decision saved to decisions.csv, in this browser's folder of downloads")
+    assert "python -m robust_lib mend RUN decisions.csv" in message
+    press(page, "d")
+    saved(page)
+    assert page.inner_text("#message").startswith("2 decisions saved")
+
+
 def test_another_class_is_searched_by_typing(made, opened):
     page = opened(made)
     page.evaluate("go(7)")
@@ -397,7 +409,7 @@ def test_twenty_thousand_samples_are_shown_a_page_at_a_time(opened, tmp_path, mo
     page.keyboard.type("299")
     press(page, "Enter")
     page.select_option("#decision", "class")
-    assert page.inner_text("#where") == "page 1 of 1, 1 samples"
+    assert page.inner_text("#where") == "page 1 of 1, 1 sample"
 
 
 def test_texts_and_the_curve_of_expected_errors(opened, tmp_path, monkeypatch):
@@ -410,7 +422,7 @@ def test_texts_and_the_curve_of_expected_errors(opened, tmp_path, monkeypatch):
     assert page.locator("figure .text").first.text_content() == texts[sample(found, 0)]
     assert page.locator("figure .text b, figure img").count() == 0
     page.fill("#search", "text 33")
-    assert page.inner_text("#where") == "page 1 of 1, 1 samples"
+    assert page.inner_text("#where") == "page 1 of 1, 1 sample"
     page.fill("#search", "long")
     assert len(page.locator("figure .text").first.text_content()) == pages.MOST_TEXT
     press(page, "Enter")

@@ -353,7 +353,7 @@ def test_one_wild_row_does_not_set_the_scale(tmp_path):
         assert 0.8 < ratio < 1.25
         assert np.corrcoef(data.features[others].flatten(), plain[others].flatten())[0, 1] > 0.99
         assert data.features.abs().max() < 30
-        assert said(data, "1 samples have features beyond 10 deviations, clipped; the first is 17")
+        assert said(data, "1 sample has features beyond 10 deviations, clipped; the first is 17")
 
 
 def test_a_wild_row_in_a_dead_column(tmp_path):

@@ -115,7 +115,7 @@ def test_a_copy_of_a_folder(pets, tmp_path, how):
     expected["cat/8.png"] = expected.pop("dog/8.png")
     del expected["dog/7.png"]
     assert tree(told.out) == expected
-    assert "1 files got another name, because theirs was taken: cat/5.png is dog/5-2.png" in told.summary
+    assert "1 file got another name, as there was one of that name: cat/5.png is dog/5-2.png" in told.summary
     linked = os.path.samefile(told.out / "cat" / "8.png", pets / "dog" / "8.png")
     assert linked == (how == "links")
     assert snapshot(pets) == before
@@ -142,7 +142,7 @@ def test_find_goes_on_with_what_is_not_decided(pets, tmp_path, folder):
     data = json.loads(text.split('id="data">')[1].split("</script>")[0])
     assert len(data["paths"]) == 12
     assert not any(path.endswith(("/1.png", "/2.png")) for path in data["paths"])
-    assert any("2 were decided before" in line for line in again.summary)
+    assert any("2 samples decided before" in line for line in again.summary)
 
 
 def test_decisions_add_up_over_rounds(pets, tmp_path):
@@ -247,18 +247,25 @@ def test_rows_of_another_order_are_kept(pets, tmp_path):
     assert [paths[row] for row in table.find_row] == [path.removeprefix("./../pets/") for path in table.path]
 
 
-def test_rows_of_a_mended_folder_are_said_to_be_the_old_ones(pets, tmp_path):
+def test_rows_of_a_mended_folder_may_be_old_or_new_ones_and_must_say_which(pets, tmp_path):
     """A change of label moves a file to another place among the sorted ones."""
     count = len(reading.list_samples(pets, True, None).labels)
     features = np.eye(count)
     run(pets, tmp_path / "out", features=features)
     file = decide(tmp_path / "out", tmp_path / "d.csv", ("cat/1.png", "suggestion", "dog"))
     told = mended_by(tmp_path / "out", file, folder="copies")
-    old = reading.read(told.out, features)
+    which = (
+        "before mended was mended, or rows made anew.*former give paths 'find_row', for the latter give paths"
+    )
+    with pytest.raises(ValueError, match=f"features could be the rows from {which} 'sorted'"):
+        reading.read(told.out, features)
+    old = reading.read(told.out, features, paths="find_row")
     assert any("order from before mended was mended; for rows made anew give paths" in n for n in old.notes)
     new = reading.read(told.out, features, paths="sorted")
     assert not any("was mended" in note for note in new.notes)
     assert (old.features.argmax(1) != new.features.argmax(1)).any()
+    more = reading.read(told.out, np.eye(count + 1))  # cannot be made anew
+    assert more.rows.tolist() == old.rows.tolist()
 
 
 REFUSED = [
@@ -326,7 +333,7 @@ def test_a_file_that_a_spreadsheet_program_saved_is_read(finished, tmp_path):
     text = file.read_text(encoding="utf-8").replace(",", ";")
     file.write_bytes(b"\xef\xbb\xbf" + text.encode())
     told = mended_by(finished / "out", file, tmp_path / "m.csv")
-    assert told.summary[0] == "2 of 10 samples are decided: 1 drop, 1 unsure"
+    assert told.summary[0] == "of 10 samples, 2 decided: 1 drop, 1 unsure"
 
 
 def label_changed(pets):
@@ -406,7 +413,7 @@ def test_the_command(finished, tmp_path):
     words = ["mend", str(out), str(file), "--out", str(tmp_path / "m.csv")]
     done = CliRunner().invoke(__main__.main, words)
     assert done.exit_code == 0, done.output
-    assert "1 labels are changed, 0 samples dropped" in done.output
+    assert "1 label is changed, 0 samples dropped" in done.output
     again = CliRunner().invoke(__main__.main, words)
     assert again.exit_code == 1
     assert again.output.startswith("Error: out must be new")

@@ -120,7 +120,8 @@ def test_sizes_and_colours_are_made_alike_and_it_is_said(folder):
     data = reading.read(folder)
     assert data.images.shape == (6, 3, 32, 32)  # the median of the shorter sides is 8
     assert data.notes == [
-        "images of 8 × 8 … 200 × 50 pixels: all made square, proportions not kept; 32 × 32 from scratch",
+        "images of 8 × 8 … 200 × 50 pixels: all are made square, proportions not kept; 32 × 32 for "
+        "networks trained from scratch, a backbone's own size for a backbone",
         "5 of 6 images are grey: all are read as colour",
     ]
     for seed in range(30, 37):

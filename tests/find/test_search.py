@@ -261,6 +261,16 @@ def test_failed_trainings_are_named():
     assert "failed" not in "\n".join(search._verdict(only, flagged, ["learning"] * 4))
 
 
+def test_flags_of_aum_that_are_too_many_are_called_no_alarm():
+    def said(flags):
+        flagged = np.arange(100) < flags
+        return "\n".join(search._verdict({"aum": detection.Detection(flagged, np.zeros(100))}, flagged, []))
+
+    assert "aum flags 26 % of the labels. That is no alarm" in said(26)
+    assert "no alarm" not in said(25)
+    assert said(1).startswith("1 of 100 labels flagged, 1.0 %")
+
+
 @pytest.mark.parametrize(
     ("counts", "right", "learned"),
     [([990, 10], 990, False), ([990, 10], 997, True), ([500, 500], 610, False), ([100] * 10, 700, True)]

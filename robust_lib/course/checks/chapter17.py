@@ -50,6 +50,27 @@ def _images_to_look_at(answer):
 
 
 @grader("17.3")
+def _fewer_wrong(answer):
+    cases = [(0.9, 0.05), (0.3, 0.05), (0.05, 0.05), (0.02, 0.1)]
+    given = [called(answer, p, m, shape=()) for p, m in cases]
+
+    def is_always(value) -> bool:
+        return all(equal(one, value(p, m)) for one, (p, m) in zip(given, cases, strict=True))
+
+    if is_always(lambda p, m: p * (1 - m)):
+        return "that is what is mended; a mistake on a right label makes a wrong one"
+    if is_always(lambda p, m: p * (1 - m) - m):
+        return "a mistake makes a wrong label only where the label was right: (1 - p) m"
+    if is_always(lambda p, m: m - p):
+        return "that is how many more are wrong; how many fewer is asked for"
+    return "" if is_always(lambda p, m: p - m) else (
+        "count two things: wrong labels that are mended, and right ones that are spoilt",
+        "p (1 - m) labels are mended for each one looked at",
+        "and (1 - p) m are spoilt; subtract",
+    )  # fmt: skip
+
+
+@grader("17.4")
 def _gpu_hours(answer):
     given, hours = (1_000_000, 15, 5, 24.0, 30.0), 1e6 * 15 * 4 * 24e9 / 30e12 / 3600
     result = called(answer, *given, shape=())
