@@ -34,9 +34,6 @@ figures: env ## Redraw figures/papers/ and the gallery from the records in resul
 	@$(PY) -m robust_lib figures
 
 site: env ## Pages to read and the loss explorer, from the committed notebooks, in build/site/
-	@lacking=`$(PY) site/build.py --missing`; test -z "$$lacking" || { echo "Installing for the site: $$lacking"; \
-	  if command -v uv >/dev/null; then uv pip install --python $(PY) $$lacking; \
-	  else $(PY) -m pip --disable-pip-version-check install -q $$lacking; fi; }
 	@$(PY) site/build.py
 
 lint: env ## Check style, and who imports whom

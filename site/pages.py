@@ -28,6 +28,8 @@ PACKAGES = (
 # A link to a place <a id="..."> on another page, written for GitHub: Sphinx does not know such places.
 PLACE = re.compile(r"\[([^\]]+)\]\(((?:\.\./)*(?:\w+/)*[\w-]+)\.md#([\w-]+)\)")
 EXPLORER = re.compile(r"\[([^\]]+)\]\(\.\./site/explorer\.html(#[^)]*)?\)")
+# A link to a folder of pictures, which GitHub lists and a site does not.
+PICTURES = re.compile(r"\[[^\]]+\]\((figures/[\w-]+)\)\.")
 RAW = re.compile(r'(href=")((?:\.\./)*(?:\w+/)*[\w-]+)\.md([#"])')
 
 
@@ -97,10 +99,21 @@ def notebook(path: Path) -> nbformat.NotebookNode:
 
 
 def find_page() -> str:
-    """The README's section on errors in one's own data, as a page."""
-    section = re.search(r"(?ms)^## Errors in your own data\n(.*?)^## ", (ROOT / "README.md").read_text())
+    """The README's section on errors in one's own data, with pictures where it links to their folder."""
+    section = re.search(r"(?ms)^## Errors in your own data\n(.*?)^## ", (ROOT / "README.md").read_text())[1]
+    section = PICTURES.sub(lambda link: pictures(link[1], section), section)
     more = "\n[Chapter 17](notebooks/17_your_own_data.ipynb) has all of this in one run.\n"
-    return f"# Find errors in your own data\n{section[1]}{more}"
+    return f"# Find errors in your own data\n{section}{more}"
+
+
+def pictures(folder: str, text: str) -> str:
+    """The pictures of a folder that the text does not show, each with its name: 3-another-class.png."""
+    shown = [path for path in sorted((ROOT / folder).glob("*.png")) if path.name not in text]
+    names = [path.stem.lstrip("0123456789-").replace("-", " ") for path in shown]
+    lines = [
+        f"![The page of find: {name}]({folder}/{path.name})" for name, path in zip(names, shown, strict=True)
+    ]
+    return "\n\n".join(["More pictures of that tour:", *lines])
 
 
 def cite_page() -> str:

