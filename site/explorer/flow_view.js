@@ -19,16 +19,17 @@ let track = [];
 function restart() {
   population = new Population(state.K, state.eta, state.sigma);
   track = [[0, population.shares()]];
+  owed = 0;
 }
 
-/** Move on by so many epochs, in steps short enough to follow the flow. */
+let owed = 0;
+/** Move on by so many epochs, in whole steps short enough to follow the flow; a rest waits for the next call. */
 function advance(epochs) {
-  const end = population.time + epochs;
-  while (population.time < end - 1e-9) {
-    const now = curveAt(population.time);
-    population.step(now.weight, Math.min(STEP, end - population.time), state.own);
-  }
-  track.push([population.time, population.shares()]);
+  owed += epochs;
+  const before = population.time;
+  for (; owed > STEP - 1e-9; owed -= STEP) population.step(curveAt(population.time).weight, STEP, state.own);
+  if (population.time > before) track.push([population.time, population.shares()]);
+  return population.time > before;
 }
 
 let kept = null;
@@ -97,7 +98,7 @@ export function buildFlow(root) {
   };
   const go = (epochs) => {
     if (population.time > LAST - 1e-6) return false;
-    advance(Math.min(epochs, LAST - population.time));
+    if (!advance(Math.min(epochs, LAST - population.time))) return true; // this picture stays
     charts[1].redraw();
     charts[2].redraw();
     report(text, fact);

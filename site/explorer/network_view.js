@@ -12,7 +12,7 @@ const LAST = 200;
 const REACH = 12;
 const BUDGET = 5; // milliseconds of training a picture, so that sixty pictures a second stay possible
 const CELLS = 36;
-const ROWS = 4; // of the regions' cells, looked at anew before each picture
+const ROWS = 12; // of the regions' cells, looked at anew before each picture of them
 const SIDE = 2.4;
 const TINTS = [[230, 159, 0], [86, 180, 233], [0, 158, 115], [204, 121, 167], [240, 228, 66], [150, 150, 150],
   [140, 109, 31], [120, 110, 220]];
@@ -125,12 +125,14 @@ function columns(grid) {
   grid.replaceChildren(...panels.map(({ element }) => element));
 }
 
+function showPanel({ run, head, text, charts }) {
+  charts.forEach((chart) => chart.redraw());
+  head.textContent = `${SLOTS[run.slot]}: ${named(state.losses[run.slot])}`;
+  text.textContent = `Epoch ${run.training.epoch - 1}: ${summary(run)}`;
+}
+
 function show() {
-  for (const { run, head, text, charts } of panels) {
-    charts.forEach((chart) => chart.redraw());
-    head.textContent = `${SLOTS[run.slot]}: ${named(state.losses[run.slot])}`;
-    text.textContent = `Epoch ${run.training.epoch - 1}: ${summary(run)}`;
-  }
+  panels.forEach(showPanel);
   lines.redraw();
 }
 
@@ -139,14 +141,23 @@ function build(grid) {
   columns(grid);
 }
 
-/** As many batches as the time of one picture allows. */
+let turn = 0;
+/** As many batches as the time of one picture allows; then one column, or the lines beneath, is drawn anew. */
 function frame() {
   const end = performance.now() + BUDGET;
-  let ended = false;
-  while (performance.now() < end && !finished()) ended = batch() || ended;
-  for (const run of runs) look(run, ROWS);
-  if (ended) show();
-  return !finished();
+  while (performance.now() < end && !finished()) batch();
+  if (finished()) {
+    for (const run of runs) look(run, CELLS);
+    show();
+    return false;
+  }
+  turn = (turn + 1) % (panels.length + 1);
+  if (turn === panels.length) lines.redraw();
+  else {
+    look(panels[turn].run, ROWS);
+    showPanel(panels[turn]);
+  }
+  return true;
 }
 
 function oneEpoch() {
