@@ -33,6 +33,8 @@ from robust_lib.course import notebooks
 from robust_lib.course.notebooks import NotebookError
 
 REPOSITORY = "robust-losses-course/robust-losses-course"  # owner/name; nothing else in the library names it
+# GitHub Pages, once it is turned on for the root of main, serves each file at its path in the repository.
+PAGES = "https://{}.github.io/{}".format(*REPOSITORY.split("/"))
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = ROOT / "figures"  # where an in-place run draws
 TEMPLATES = Path(__file__).with_name("templates")

@@ -38,8 +38,8 @@ def version(notebook):
 
 def _links(text: str) -> str:
     """Without the Colab badge, which opens the chapter with all outputs; links out of notebooks/ lead to the
-    repository."""
-    text = BADGE.sub("", text)
+    repository, and those to a page that a browser should open to where GitHub Pages serves it."""
+    text = BADGE.sub("", text).replace("](../site/", f"]({runner.PAGES}/site/")
     return re.sub(r"(\]\(|href=\")\.\./", rf"\1https://github.com/{runner.REPOSITORY}/blob/main/", text)
 
 

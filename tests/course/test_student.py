@@ -23,6 +23,7 @@ def chapter(*sources):
     opening = (
         "# Title\n\n[![Open in Colab](https://x/badge.svg)](https://x/01.ipynb)\n\n"
         '[errata](../figures/errata.md#cv-1) <a href="../figures/errata.md">all</a> [words](words.md#w)'
+        " [play](../site/explorer.html#view=plane)"
     )
     return new_notebook(cells=[new_markdown_cell(opening), *map(code, sources)])
 
@@ -61,7 +62,11 @@ def test_a_prediction_that_is_never_compared_is_named(sources):
 def test_links_lead_to_the_repository_and_the_badge_goes():
     text = student.version(chapter("print(1)")).cells[0].source
     home = f"https://github.com/{runner.REPOSITORY}/blob/main/figures/errata.md"
-    assert text == f'# Title\n\n[errata]({home}#cv-1) <a href="{home}">all</a> [words](words.md#w)'
+    play = f"{runner.PAGES}/site/explorer.html#view=plane"
+    assert (
+        text
+        == f'# Title\n\n[errata]({home}#cv-1) <a href="{home}">all</a> [words](words.md#w) [play]({play})'
+    )
 
 
 @pytest.mark.parametrize("path", STORED, ids=lambda path: path.stem)
