@@ -18,6 +18,7 @@ def main(out: Path) -> None:
     import build_explorer
     import links
     import pages
+    import slides
 
     start = time.monotonic()
     source = ROOT / "build" / "site-source"
@@ -29,6 +30,7 @@ def main(out: Path) -> None:
     (out / "explorer.html").write_text(build_explorer.page())
     shutil.rmtree(out / "_static" / "mathjax")  # 24 MB, of which 1.6 are needed
     runner.copy_mathjax(out / "_static")
+    slides.write(out)
     if broken := links.broken(out):
         sys.exit("\n".join(["links that lead nowhere:", *broken]))
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())

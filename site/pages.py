@@ -8,7 +8,8 @@ from pathlib import Path
 
 import nbformat
 
-from robust_lib.course.runner import REPOSITORY
+from robust_lib.course import notebooks
+from robust_lib.course.runner import NOTEBOOKS, REPOSITORY
 from robust_lib.course.student import BADGE
 
 ROOT = Path(__file__).parents[1]
@@ -49,6 +50,7 @@ def stage(folder: Path) -> None:
     write(folder / "cite.md", cite_page())
     for package in PACKAGES:
         write(folder / "api" / f"{package}.rst", api_page(package))
+    write(folder / "kit" / "slides.md", slides_page())
     write(folder / "index.md", with_chapters(folder))
     for path in folder.rglob("*.md"):
         path.write_text(with_places(path.read_text()))
@@ -75,11 +77,12 @@ def with_places(text: str) -> str:
 
 
 def launch(name: str) -> str:
-    """The two ways to run a notebook without installing anything."""
+    """The two ways to run a notebook without installing anything, and its slides."""
     path = f"{REPOSITORY}/blob/main/notebooks/{name}"
     return (
         f"[Open in Colab](https://colab.research.google.com/github/{path}) · "
-        f"[Open in Kaggle](https://kaggle.com/kernels/welcome?src=https://github.com/{path})"
+        f"[Open in Kaggle](https://kaggle.com/kernels/welcome?src=https://github.com/{path}) · "
+        f'<a href="../slides/{name.removesuffix(".ipynb")}.html">Slides</a>'
     )
 
 
@@ -114,6 +117,21 @@ def pictures(folder: str, text: str) -> str:
         f"![The page of find: {name}]({folder}/{path.name})" for name, path in zip(names, shown, strict=True)
     ]
     return "\n\n".join(["More pictures of that tour:", *lines])
+
+
+def slides_page() -> str:
+    """Where the slides of each chapter are."""
+    links = [
+        f'- <a href="../slides/{path.stem}.html">{path.name[:2]} {notebooks.title(notebooks.read(path))}</a>'
+        for path in NOTEBOOKS
+    ]
+    about = (
+        "A figure, a formula or a question a slide, and the takeaways: 16:9, without a network. Arrows move, "
+        "O shows all slides, F fills the screen. With `?print-pdf` after the page's name they print, one "
+        "slide a sheet. They are made from the cells that are marked as slides in the notebook (in "
+        "JupyterLab: Property Inspector, Slide Type)."
+    )
+    return "\n".join(["# Slides of each chapter", "", about, "", *links, ""])
 
 
 def cite_page() -> str:

@@ -14,6 +14,7 @@ import nbformat
 from robust_lib import records
 from robust_lib.course.claims import METADATA_KEY
 
+OPTIONAL = re.compile(r"\(optional, (1 minute|\d+ minutes)\)$")
 FORBIDDEN_TAGS = ("raises-exception", "skip-execution", "injected-parameters")
 
 
@@ -38,6 +39,20 @@ def title(notebook) -> str | None:
     """The first heading of the first level."""
     headings = [re.match(r"# (.+)", cell.source) for cell in notebook.cells if cell.cell_type == "markdown"]
     return next((heading.group(1).strip() for heading in headings if heading), None)
+
+
+def core_parts(notebook):
+    """(cell, part) for each code cell, and for each piece of text that a heading begins, outside the optional
+    sections and the references."""
+    skipped = 0  # the level of the optional heading we are below, 0 for none
+    for cell in notebook.cells:
+        parts = [cell.source] if cell.cell_type == "code" else re.split(r"(?m)^(?=#+ )", cell.source)
+        for part in parts:
+            heading = cell.cell_type == "markdown" and re.match(r"(#+) (.*)", part)
+            if heading and (not skipped or len(heading[1]) <= skipped):
+                skipped = len(heading[1]) if OPTIONAL.search(heading[2]) or heading[2] == "References" else 0
+            if not skipped:
+                yield cell, part
 
 
 def _tagged(notebook, tag: str) -> list:
@@ -162,11 +177,14 @@ def store(notebook, path: Path) -> None:
     """
     from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
+    from robust_lib.course import slides
+
     # Where the kernel cuts a stream into pieces depends on timing.
     notebook, _ = CoalesceStreamsPreprocessor().preprocess(notebook, {})
+    slides.mark(notebook)
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
     for cell in notebook.cells:
-        kept = {key: cell.metadata[key] for key in ("jupyter", "tags") if cell.metadata.get(key)}
+        kept = {key: cell.metadata[key] for key in ("jupyter", "slideshow", "tags") if cell.metadata.get(key)}
         cell.metadata = nbformat.from_dict(kept)
     records.atomically(path, nbformat.writes(notebook) + "\n")

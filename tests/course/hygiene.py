@@ -1,5 +1,6 @@
 """The rules for stored notebooks, each a function from a file to messages."""
 
+import copy
 import math
 import re
 import statistics
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import nbformat
 
-from robust_lib.course import notebooks, runner
+from robust_lib.course import notebooks, runner, slides
 
 MAX_BYTES = 1_500_000
 MEDIAN_LINES, P90_LINES = 8, 25
@@ -16,7 +17,6 @@ TAGS = {"parameters", "claims", "nbval-check-output"}  # a misspelt tag would sw
 OPENING = ("Where this stands", "What you'll do", "What you'll learn", "What you'll need")
 CORE_CELLS, CORE_WORDS = 45, 2500
 NO_WORDS = re.compile(r"(?s)\$\$.*?\$\$|^\*\*Figure [^\n]*")
-OPTIONAL = re.compile(r"\(optional, (1 minute|\d+ minutes)\)$")
 BADGE = "https://colab.research.google.com/github/{repository}/blob/main/notebooks/{name}"
 WIDGET_TYPES = ("application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json")
 PRIVATE = {
@@ -59,7 +59,7 @@ def _metadata(path, notebook):
         yield f"notebook metadata must be kernelspec and language_info; it has {sorted(notebook.metadata)}"
     elif notebook.metadata.kernelspec.name != "python3":
         yield f"kernelspec must be python3; it is {notebook.metadata.kernelspec.name}"
-    strange = {key for cell in notebook.cells for key in cell.metadata} - {"tags", "jupyter"}
+    strange = {key for cell in notebook.cells for key in cell.metadata} - {"tags", "jupyter", "slideshow"}
     if strange:
         yield f"cell metadata left by a tool: {sorted(strange)}"
     unknown = {tag for cell in notebook.cells for tag in cell.metadata.get("tags", [])} - TAGS
@@ -86,6 +86,14 @@ def _alt_text(path, notebook):
                 yield f"cell [{number}]: image without alt text of {MIN_ALT} characters; it has {text!r}"
     if any(re.search(r"!\[\s*\]\(|<img(?![^>]*alt=)", cell.source) for cell in notebook.cells):
         yield "an image in the text has no alt text"
+
+
+def _slides(path, notebook):
+    by_rule = copy.deepcopy(notebook)
+    slides.mark(by_rule)
+    for cell, wanted in zip(notebook.cells, by_rule.cells, strict=True):
+        if cell.metadata.get("slideshow") != wanted.metadata.get("slideshow"):
+            yield f"marks of slides are not the rule's (python site/slides.py --mark): {cell.source[:40]!r}"
 
 
 def _captions(path, notebook):
@@ -120,23 +128,19 @@ def _pace(path, notebook):
         limits = f"at most {CORE_CELLS} and {CORE_WORDS}; mark what can be skipped '(optional, n minutes)'"
         yield f"core path: {cells} code cells and {words} words; allowed are {limits}"
     for heading in re.findall(r"(?m)^#+ .*optional.*$", _text(notebook)):
-        if not OPTIONAL.search(heading):
+        if not notebooks.OPTIONAL.search(heading):
             yield f"an optional section's heading ends '(optional, n minutes)'; found {heading!r}"
 
 
 def core(notebook) -> tuple[int, int]:
     """Code cells and words outside the optional sections. Captions, references and formulas on lines of their
     own are not counted."""
-    cells, words, skipped = 0, 0, 0  # skipped: the level of the optional heading we are below, 0 for none
-    for cell in notebook.cells:
+    cells, words = 0, 0
+    for cell, part in notebooks.core_parts(notebook):
         if cell.cell_type == "code":
-            cells += bool(cell.source.strip()) and not skipped
-            continue
-        for part in re.split(r"(?m)^(?=#+ )", re.sub(NO_WORDS, "", cell.source)):
-            heading = re.match(r"(#+) (.*)", part)
-            if heading and (not skipped or len(heading[1]) <= skipped):
-                skipped = len(heading[1]) if OPTIONAL.search(heading[2]) or heading[2] == "References" else 0
-            words += 0 if skipped else len(part.split())
+            cells += bool(part.strip())
+        else:
+            words += len(NO_WORDS.sub("", part).split())
     return cells, words
 
 
@@ -144,6 +148,13 @@ def _links(path, notebook):
     for page, anchor in re.findall(r"(?:\]\(|href=\")([\w./-]+\.md)#([\w-]+)", _text(notebook)):
         if f'id="{anchor}"' not in (runner.ROOT / "notebooks" / page).read_text(encoding="utf-8"):
             yield f"a link to {page}#{anchor}: there is no such place"
+
+
+def _explorer(path, notebook):
+    text = _text(notebook)
+    for place in re.findall(r"\]\(\.\./site/(explorer\.html[^)]*)\)", text):
+        if f"]({runner.PAGES}/site/{place})" not in text:
+            yield f"a link to {place} works in a clone alone: put {runner.PAGES}/site/{place} beside it"
 
 
 def _opening(path, notebook):
@@ -206,11 +217,13 @@ RULES = (
     _metadata,
     _outputs,
     _alt_text,
+    _slides,
     _captions,
     _checked_text,
     _cell_lengths,
     _pace,
     _links,
+    _explorer,
     _opening,
     _badge,
     _install_order,

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from robust_lib.course import runner
+from robust_lib.course import runner, slides
 from robust_lib.course.claims import METADATA_KEY
 from tests.course.hygiene import core, problems
 
@@ -50,7 +50,9 @@ def good_notebook():
     ]
     cells[5].outputs = [new_output("display_data", {"text/plain": "claims: 2/2 passed"}, metadata=counts)]
     kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
-    return new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
+    notebook = new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
+    slides.mark(notebook)
+    return notebook
 
 
 def stream(text, name="stdout"):
@@ -203,6 +205,18 @@ BAD = {
         "a link to ../figures/errata.md#cv-99: there is no such place",
     ),
     "opening block": (replace_text("What you'll need", "Needs"), "opening block without .*What you'll need"),
+    "explorer in a clone alone": (
+        replace_text("# Draw a thing", "# Draw a thing\n\n[e](../site/explorer.html#view=film)"),
+        "explorer.html#view=film works in a clone alone: put https://.*/site/explorer.html#view=film beside",
+    ),
+    "slide unmarked": (
+        lambda notebook: notebook.cells[3].metadata.pop("slideshow"),
+        "marks of slides .*show",
+    ),
+    "slide of code": (
+        lambda notebook: notebook.cells[2].metadata.update(slideshow={"slide_type": "slide"}),
+        r"marks of slides .*print\(1\)",
+    ),
     "badge path": (replace_text(NAME, "04_other.ipynb"), "Colab badge must be .*; found .*04_other"),
     "badge repository": (
         replace_text(runner.REPOSITORY, "me/fork"),
