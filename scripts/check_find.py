@@ -4,9 +4,10 @@
     python scripts/check_find.py --table             # means over seeds of what is recorded
 
 The first IMAGES training images of CIFAR-10 and CIFAR-100 as packed features. Their labels are made wrong by
-four kinds of noise; "people's" are those of CIFAR-N (python -m robust_lib data cifar-n). How `find` estimates
-was settled on other images, 25,000 to 49,999, with other rates and seeds. Datalab gets the same features and
-scikit-learn's logistic regression on them, in five folds. It can be stopped; the same command goes on.
+four kinds of noise; "people's" are human noise as it is, the labels of CIFAR-N (python -m robust_lib data
+cifar-n). How `find` estimates was settled on other images, 25,000 to 49,999, with other rates and seeds.
+Datalab gets the same features and scikit-learn's logistic regression on them, in five folds. It can be
+stopped; the same command goes on.
 """
 
 import argparse
@@ -29,12 +30,13 @@ from robust_lib.data import noise, people
 from robust_lib.detection import metrics
 from robust_lib.find import calibration
 
-IMAGES, SEEDS = 4000, 1
+IMAGES, SEEDS = 4000, 2
 FILE = records.RESULTS / "check_find.jsonl"
 FOLDER = Path(__file__).parents[1] / "build" / "check-find"
 SETS = {"cifar10": 10, "cifar100": 100}
 NOISE = ("uniform .2", "pair .2", "one-way .3", "people's")
-WHO = {"cifar10": "random1", "cifar100": "fine"}  # one person's labels
+# One person's label for each image: of CIFAR-10 another person's with every seed, CIFAR-100 has one alone.
+WHO = {"cifar10": ("random1", "random2", "random3"), "cifar100": ("fine",)}
 BINS = np.linspace(0, 1, 11)
 
 
@@ -50,7 +52,8 @@ def one_way(classes: int, rate: float) -> torch.Tensor:
 
 def given_labels(name: str, kind: str, true: torch.Tensor, seed: int) -> torch.Tensor:
     if kind == "people's":
-        return torch.from_numpy(people.load_human_labels(f"{name}n").noisy[WHO[name]])[: len(true)]
+        who = WHO[name][seed % len(WHO[name])]
+        return torch.from_numpy(people.load_human_labels(f"{name}n").noisy[who])[: len(true)]
     classes = SETS[name]
     matrix = {
         "uniform .2": noise.uniform(classes, 0.2),
