@@ -67,7 +67,9 @@ def before_and_after(scores, limits: dict[str, float], xlabel: str):
     its bar the range; limits: {noise: score}, dotted: what the true labels give.
     """
     ways, looks = list(scores["way"].unique()), list(scores["loss"].unique())
-    fig, members = panel_row(dict(list(scores.groupby("noise", sort=False))), 3.1, 2.8, sharey=True)
+    fig, members = panel_row(
+        dict(list(scores.groupby("noise", sort=False))), 3.1, 2.8, sharex=True, sharey=True
+    )
     for ax, part in members:
         ax.axvline(limits[part["noise"].iloc[0]], color="0.5", linestyle=":")
         for position, loss in enumerate(looks):
