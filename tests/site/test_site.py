@@ -1,6 +1,8 @@
 """The site: how its source is staged, that links are followed, and every page of a built one in a browser."""
 
 import importlib
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -77,6 +79,16 @@ def test_the_reference_has_doors_and_their_topics(tool):
     assert ".. automodule:: robust_lib.losses.weights" in pages.api_page("losses")
     packages = {path.parent.name for path in (ROOT / "robust_lib").glob("*/__init__.py")}
     assert set(pages.PACKAGES) == packages
+
+
+def test_sphinx_finds_no_fault(tool, tmp_path):
+    """All pages are read and their links resolved, and nothing is written: some 40 s."""
+    pytest.importorskip("sphinx_revealjs", reason="the site's packages are missing")
+    tool("pages").stage(tmp_path / "source")
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "dummy"]
+    places = ["-c", str(ROOT / "site"), str(tmp_path / "source"), str(tmp_path / "nothing")]
+    said = subprocess.run([*command, *places], capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
 
 
 def test_links_that_lead_nowhere_are_named(tool, tmp_path):
