@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from robust_lib import __main__, data
-from robust_lib.find import backbones, neighbours, pages, reading, search
+from robust_lib.find import backbones, listing, neighbours, pages, reading, search
 from tests.conftest import SMALL
 from tests.find.test_reading import save
 
@@ -156,9 +156,8 @@ def test_the_other_lists(tmp_path, weights):
     assert twins.iloc[0].tolist()[:5] == ["cat/01.png", "dog/copy.png", "cat", "dog", True]
     assert twins.distance[0] < 1e-5
     said = "\n".join(found.summary)
-    assert (
-        f"near duplicates: {len(twins)} pairs, {twins.conflict.sum()} of them with different labels" in said
-    )
+    pairs = listing.many(len(twins), "pair")
+    assert f"near duplicates: {pairs}, {twins.conflict.sum()} of them with different labels" in said
     run(root, tmp_path / "out", backbone="none", detector="aum", epochs=1)
     assert not (tmp_path / "out" / "outliers.csv").exists()
     assert not (tmp_path / "out" / "duplicates.csv").exists()
