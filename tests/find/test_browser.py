@@ -6,6 +6,7 @@ They need playwright and Chromium, Debian's or playwright's own, and are skipped
 import csv
 import io
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -78,9 +79,18 @@ def saved(page, button="#save"):
     return Path(caught.value.path()).read_text(encoding="utf-8")
 
 
+def until(page, condition, seconds=60):
+    """Wait for what playwright's wait_for_function waits for with eval, which the page does not allow."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, f"waited {seconds} s for {condition}"
+        page.wait_for_timeout(20)
+
+
 def load(page, text):
+    page.evaluate("document.getElementById('message').textContent = ''")
     page.set_input_files("#file", {"name": "d.csv", "mimeType": "text/csv", "buffer": text.encode()})
-    page.wait_for_function("document.getElementById('message').textContent.includes('d.csv')")
+    until(page, "document.getElementById('message').textContent.includes('d.csv')")
     return page.inner_text("#message")
 
 
@@ -382,9 +392,9 @@ def test_two_tabs_share_their_decisions(made, opened):
     one = opened(made)
     other = opened(made, one.context)
     press(one, "d")
-    other.wait_for_function("decisions.size === 1")
+    until(other, "decisions.size === 1")
     press(other, "n", "u")
-    one.wait_for_function("decisions.size === 2")
+    until(one, "decisions.size === 2")
     assert decided(one) == decided(other) == [[0, ["drop", -1]], [48, ["unsure", -1]]]
 
 
