@@ -10,7 +10,6 @@ Datalab gets the same features and scikit-learn's logistic regression on them, i
 stopped; the same command goes on.
 """
 
-import argparse
 import contextlib
 import io
 import itertools
@@ -19,6 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import recording
 import torch
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
@@ -135,6 +135,7 @@ def by_datalab(features: np.ndarray, given: np.ndarray, wrong: np.ndarray) -> di
 
 def measure(run: dict) -> dict:
     """find and Datalab on the same features and labels, one after the other."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
     pack = data.load_features(run["data"], "train")
     features, true = pack.features[:IMAGES].numpy(), pack.labels[:IMAGES]
     given = given_labels(run["data"], run["noise"], true, run["seed"]).numpy()
@@ -186,18 +187,11 @@ def table() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--table", action="store_true")
-    if parser.parse_args().table:
-        print(table())
-        return
-    torch.set_num_threads(1)
-    FOLDER.mkdir(parents=True, exist_ok=True)
     runs = {
         f"{name} {kind} {seed}": {"data": name, "noise": kind, "seed": seed}
         for seed, name, kind in itertools.product(range(SEEDS), SETS, NOISE)
     }
-    records.fill(FILE, runs, measure)
+    recording.main(__doc__, FILE, runs, measure, table)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ The first IMAGES training images of each mini pack, with labels that are wrong o
 the same command goes on. Features are made once for a set, in build/compare-find; a record says if they were.
 """
 
-import argparse
 import contextlib
 import io
 import itertools
@@ -16,6 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import recording
 import torch
 from sklearn.metrics import average_precision_score
 
@@ -77,6 +77,7 @@ def scores(found, wrong: np.ndarray) -> dict[str, float]:
 
 def measure(run: dict) -> dict:
     """One call of find on an .npz, whose folder keeps the set's features from one run to the next."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
     images = data.load(run["data"], "train", size="mini")
     flips = noise.corrupt(images.labels[:IMAGES], matrices(run["data"])[run["noise"]], run["seed"])
     pixels = images.images[:IMAGES].permute(0, 2, 3, 1).numpy()
@@ -101,14 +102,7 @@ def table() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--table", action="store_true")
-    if parser.parse_args().table:
-        print(table())
-        return
-    torch.set_num_threads(1)
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    records.fill(FILE, {" ".join(map(str, run.values())): run for run in plan()}, measure)
+    recording.main(__doc__, FILE, {" ".join(map(str, run.values())): run for run in plan()}, measure, table)
 
 
 if __name__ == "__main__":

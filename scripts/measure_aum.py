@@ -9,10 +9,10 @@ of `find` was chosen on seed 0 of the sets in CHOSEN_ON; the others were looked 
 stopped; the same command goes on.
 """
 
-import argparse
 import itertools
 
 import numpy as np
+import recording
 import torch
 
 from robust_lib import data, detection, records
@@ -113,17 +113,11 @@ def table() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--table", action="store_true")
-    if parser.parse_args().table:
-        print(table())
-        return
-    torch.set_num_threads(1)
     runs = {}
     for seed, (name, images), kind in itertools.product(SEEDS, SETS.items(), NOISE):
         about = {"set": name, "data": name.split()[0], "network": name.split()[1], "images": images}
         runs[f"{name} {kind} {seed}"] = about | {"noise": kind, "seed": seed}
-    records.fill(FILE, runs, measure)
+    recording.main(__doc__, FILE, runs, measure, table)
 
 
 if __name__ == "__main__":

@@ -177,11 +177,8 @@ def store(notebook, path: Path) -> None:
     """
     from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
-    from robust_lib.course import slides
-
     # Where the kernel cuts a stream into pieces depends on timing.
     notebook, _ = CoalesceStreamsPreprocessor().preprocess(notebook, {})
-    slides.mark(notebook)
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
     for cell in notebook.cells:

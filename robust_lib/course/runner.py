@@ -29,7 +29,7 @@ from papermill.engines import Engine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from tabulate import tabulate
 
-from robust_lib.course import notebooks
+from robust_lib.course import notebooks, slides
 from robust_lib.course.notebooks import NotebookError
 
 REPOSITORY = "robust-losses-course/robust-losses-course"  # owner/name; nothing else in the library names it
@@ -158,7 +158,9 @@ def run(rows: list[Row], profile: str, out: Path, in_place: bool) -> int:
             rows, min(AT_ONCE[profile], os.cpu_count() or 1), out, figures, CELL_SECONDS[profile]
         ):
             if in_place and row.error is None:
-                notebooks.store(notebooks.read(out / row.path.name), row.path)
+                notebook = notebooks.read(out / row.path.name)
+                slides.mark(notebook)
+                notebooks.store(notebook, row.path)
             click.echo(row.outcome())
     except KeyboardInterrupt:
         interrupted = True
