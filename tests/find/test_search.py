@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from robust_lib import __main__, detection, losses, records, training
 from robust_lib.data import noise
 from robust_lib.detection import confident
-from robust_lib.find import calibration, pages, reading, search
+from robust_lib.find import backbones, calibration, pages, reading, search
 from robust_lib.training import models
 from tests.find.test_reading import save, snapshot
 
@@ -204,6 +204,23 @@ def test_only_parts_of_the_same_run_are_used(tmp_path, monkeypatch, capsys):
     run(source, out, detector="cl", loss="ce", epochs=1)
     assert trained(capsys) == folds
     assert json.loads((out / "run.json").read_text())["library_md5"] == "of another version"
+
+
+@pytest.mark.parametrize(("dims", "inside"), [(2, 1), (4, 2)])
+def test_a_head_is_trained_by_one_thread(dims, inside):
+    torch.set_num_threads(2)
+    inputs = torch.zeros((1,) * dims)
+    with search._threads(search.Job(inputs, *[None] * 9)):
+        assert torch.get_num_threads() == inside
+    assert torch.get_num_threads() == 2
+
+
+def test_no_backbone_is_loaded_for_a_source_of_features(tmp_path, monkeypatch):
+    monkeypatch.setattr(backbones, "load", lambda *_: pytest.fail("loaded"))
+    pixels, labels = load_digits(return_X_y=True)
+    np.savez(tmp_path / "a.npz", features=pixels[:200], labels=labels[:200])
+    found = search.find(tmp_path / "a.npz", tmp_path / "out", epochs=1, detector="cl", progress=False)
+    assert found.data.features.shape == (200, 64)
 
 
 @pytest.mark.parametrize(("size", "channels"), [(1, 1), (8, 1), (28, 1), (33, 3), (64, 3)])
