@@ -248,7 +248,7 @@ def _run_one(row: Row, out: Path, figures: Path, cell_seconds: float) -> None:
         row.peak_bytes = notebook.metadata.papermill.get("peak_bytes")
         row.claims = notebooks.claim_counts(notebook)
         row.page = target.with_suffix(".html").name
-        (out / row.page).write_text(render(notebook, row.title), encoding="utf-8")
+        (out / row.page).write_text(render(notebook, row.title, out), encoding="utf-8")
 
 
 def _figure_times(folder: Path, row: Row) -> dict[Path, int]:
@@ -358,12 +358,14 @@ def copy_mathjax(folder: Path) -> None:
         shutil.copy(source / "tex-chtml.js", target)
 
 
-def render(notebook, title: str) -> str:
-    """A notebook as one HTML page that needs no other file but MathJax beside it."""
+def render(notebook, title: str, folder: Path) -> str:
+    """A notebook as one HTML page in ``folder`` that needs no other file but MathJax beside it. Its links out
+    of notebooks/ lead to the repository's files."""
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(extra_template_paths=[str(TEMPLATES)], template_file="page.html.j2")
     page = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})[0]
+    page = page.replace('href="../', f'href="{Path(os.path.relpath(ROOT, folder)).as_posix()}/')
     return re.sub(r"<img [^>]*colab-badge[^>]*>", "Open in Colab", page)  # a picture from the network
 
 

@@ -278,6 +278,16 @@ def test_pages_and_figures_can_be_browsed(ran):
     assert 'src="mathjax/tex-chtml.js"' in script.replace("'", '"')
 
 
+def test_links_of_pages_lead_to_files(tmp_path):
+    targets = []
+    for path in runner.NOTEBOOKS:
+        page = runner.render(notebooks.read(path), "a title", tmp_path / "deep" / "folder")
+        targets += re.findall(r'href="([^"#:]*\.\./[^"#]+)', page)
+    assert len(targets) >= 6
+    for target in targets:
+        assert (tmp_path / "deep" / "folder" / target).resolve().is_file()
+
+
 def test_a_cell_that_runs_past_its_limit_is_named(folder, monkeypatch):
     monkeypatch.setitem(runner.CELL_SECONDS, "quick", 1)
     result = invoke(folder, {"01_slow": notebook("import time; time.sleep(600)")})

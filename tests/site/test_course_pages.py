@@ -37,7 +37,7 @@ def opened(tmp_path, visit):
 
     def open_page(notebook):
         file = tmp_path / "page.html"
-        file.write_text(runner.render(notebook, "a title"), encoding="utf-8")
+        file.write_text(runner.render(notebook, "a title", tmp_path), encoding="utf-8")
         visitor = visit(file)
         visitor.go().wait_for_selector("mjx-container", state="attached")
         visitor.page.evaluate("MathJax.startup.promise")
