@@ -178,7 +178,8 @@ def bench_aum() -> None:
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
 def bench_training(name: str, size: str, epochs: int, seeds: int, device: str) -> None:
-    """The HS network: fit, in float32 and bfloat16, against a torchvision + DataLoader loop."""
+    """The HS network: fit, in float32 and, where there is hardware for it, bfloat16, against a torchvision +
+    DataLoader loop."""
     import torch
 
     from robust_lib import data

@@ -165,15 +165,17 @@ def training_rates(
 ) -> dict:
     """{way: {"rate": images/s, median over seeds, "accuracy": [one per seed]}} of training on the device.
 
-    Ways: "plain loop", with the network as in a textbook, "fit", "fit bf16". They take turns in this process,
+    Ways: "plain loop", with the network as in a textbook, "fit", and "fit bf16" where the device has hardware
+    for it: elsewhere that takes minutes. They take turns in this process,
     on the same threads, batch 128, a fresh network each time; fit's time holds the conversion to float and
     its bookkeeping, the plain loop's the way of every batch to the device.
     """
     place = training.pick_device(device)
     exam = data.to_float(test.images, test.name).to(place), test.labels.to(place)
-    seconds, accuracy = {way: [] for way in WAYS}, {way: [] for way in WAYS}
+    ways = [way for way in WAYS if _in_hardware(WAYS[way], place)]
+    seconds, accuracy = {way: [] for way in ways}, {way: [] for way in ways}
     for seed in range(seeds):
-        for way in WAYS:
+        for way in ways:
             model = models.build(network, pictures.images, len(pictures.classes), seed)
             model = textbook(model) if way == "plain loop" else model
             torch.manual_seed(seed)
@@ -188,7 +190,12 @@ def training_rates(
             seconds[way].append(time.perf_counter() - start)
             accuracy[way].append(training.accuracy(model, *exam))
     seen = len(pictures.labels) * epochs
-    return {way: {"rate": seen / statistics.median(seconds[way]), "accuracy": accuracy[way]} for way in WAYS}
+    return {way: {"rate": seen / statistics.median(seconds[way]), "accuracy": accuracy[way]} for way in ways}
+
+
+def _in_hardware(precision: str, device: torch.device) -> bool:
+    """Whether matrix products are faster in it than in float32."""
+    return precision == "fp32" or gemm_rate(precision, device, 512) > gemm_rate("fp32", device, 512)
 
 
 def flops_per_image(network: str, images: torch.Tensor, classes: int) -> float:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 from click.testing import CliRunner
 
@@ -64,7 +65,8 @@ def test_the_textbooks_network_is_the_same_function():
     assert plain[0].weight.data_ptr() != network[0].weight.data_ptr()
 
 
-def test_training_is_compared_with_the_plain_loop_on_real_images(device):
+def test_training_is_compared_with_the_plain_loop_on_real_images(device, monkeypatch):
+    monkeypatch.setattr(bench, "_in_hardware", lambda *_: True)
     pictures, test = (data.load("mnist", split) for split in ("train", "test"))
     some = few(pictures, 256), few(test, 256)
     rates = bench.training_rates(*some, "small_cnn", epochs=4, seeds=1, device=device)
@@ -72,6 +74,15 @@ def test_training_is_compared_with_the_plain_loop_on_real_images(device):
     for row in rates.values():
         assert row["rate"] > 0
         assert 0.4 < row["accuracy"][0] <= 1  # each of the three really trains
+
+
+@pytest.mark.parametrize("faster", [True, False])
+def test_bfloat16_is_timed_where_it_is_faster(faster, monkeypatch):
+    monkeypatch.setattr(bench, "gemm_rate", lambda precision, *_: faster if precision == "bf16" else 0.5)
+    monkeypatch.setattr(bench, "WAYS", {"fit": "fp32", "fit bf16": "bf16"})
+    some = few(data.load("mnist"), 64)
+    rates = bench.training_rates(some, some, "small_cnn", seeds=1)
+    assert list(rates) == ["fit", "fit bf16"][: 1 + faster]
 
 
 def test_flops_are_those_of_the_layers():
