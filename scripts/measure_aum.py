@@ -11,6 +11,7 @@ stopped; the same command goes on.
 
 import itertools
 
+import check_find
 import numpy as np
 import recording
 import torch
@@ -31,7 +32,7 @@ SETS = {  # data and network: images
     "cifar10 mlp": 2000,
 }
 CHOSEN_ON = ("cifar10 linear", "fashion_mnist stride_cnn")
-NOISE = ("uniform .1", "uniform .3", "pair .2", "people's")
+NOISE = ("uniform .1", "uniform .3", "pair .2", "one-way .3", "people's")
 LOSSES = ("ce", "gce")
 PARTS, PERCENTILES = (1, 2, 4), (50, 60, 70, 75, 80, 90, 95, 99)
 
@@ -40,7 +41,8 @@ def matrix(kind: str, classes: int) -> torch.Tensor:
     if kind == "people's":
         return people.transition_matrix("cifar10n-worst" if classes == 10 else "cifar100n-fine")
     name, rate = kind.split()
-    return (noise.uniform if name == "uniform" else noise.pair)(classes, float(rate))
+    named = {"uniform": noise.uniform, "pair": noise.pair, "one-way": check_find.one_way}
+    return named[name](classes, float(rate))
 
 
 def inputs_of(name: str, network: str, images: int) -> tuple[torch.Tensor, torch.Tensor]:
