@@ -5,7 +5,7 @@
 
 The trainings of `find` (its networks, recipes, folds and threshold runs) with N/(K + 1) threshold samples,
 half of them and a quarter, each judged at several percentiles against labels that were made wrong. The rule
-of `find` was chosen on seed 0; then other seeds were looked at. It can be stopped; the same command goes on.
+of `find` was chosen on seed 0; then seed 1 was looked at. It can be stopped; the same command goes on.
 """
 
 import itertools
@@ -22,7 +22,7 @@ from robust_lib.find import search
 from robust_lib.training import models
 
 FILE = records.path_of("aum-threshold")
-SEEDS = range(3)
+SEEDS = range(2)
 SETS = {  # data and network: images
     "cifar10 linear": 2000,
     "cifar100 linear": 5000,
@@ -100,16 +100,15 @@ def table() -> str:
     import pandas as pd
 
     frame = pd.DataFrame(row | one for row in records.read("aum-threshold") for one in row["rows"])
-    frame["seeds"] = np.where(frame.seed == 0, "seed 0", "other seeds")
     choice = ["part", "percentile"]
-    f1s = frame.melt(["seeds", "set", "loss", *choice], ["aum", "both"], "detector", "f1")
+    f1s = frame.melt(["seed", "set", "loss", *choice], ["aum", "both"], "detector", "f1")
     parts = []
-    for (seeds, detector), rows in f1s.groupby(["seeds", "detector"], sort=False):
+    for (seed, detector), rows in f1s.groupby(["seed", "detector"]):
         of_set = rows.groupby(["set", "loss", *choice])["f1"].mean()
         lost = of_set.groupby(["set", "loss"]).transform("max") - of_set
         scores = {"mean": of_set.groupby(choice).mean(), "lost": lost.groupby(choice).max()}
         text = pd.concat(scores, axis=1).unstack("percentile").round(3).to_string()
-        parts.append(f"{detector}, F1, {seeds}\n{text}")
+        parts.append(f"{detector}, F1, seed {seed}\n{text}")
     return "\n\n".join(parts)
 
 
