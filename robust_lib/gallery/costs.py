@@ -4,9 +4,10 @@
     table(by_device)               Markdown: a row for each sweep
 
 Where trials of the same kind are recorded on a device, an hour is measured: their mean. Elsewhere it is
-estimated from FLOP: those of the trial, at the pace at which the device trains the recorded network that is
-nearest in FLOP for an image. The pace of a small network on a GPU says little about a large one, and that
-in bfloat16 is too high for float32, so such an estimate may be wrong by a factor of several.
+estimated from FLOP: those of the trial, at the pace at which the device trains the network that is nearest in
+FLOP for an image, among those in recorded trials or timed steps (results/steps.jsonl). The pace of a small
+network on a GPU says little about a large one, and that in bfloat16 is too high for float32, so such an
+estimate may be wrong by a factor of several.
 """
 
 import functools
@@ -18,7 +19,7 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from robust_lib import data, sweeps
+from robust_lib import data, records, sweeps
 from robust_lib.gallery.comparison import markdown, records_of
 from robust_lib.papers import reported
 from robust_lib.training import RECIPES, models
@@ -79,14 +80,26 @@ def flop(row: dict) -> float:
 
 def rates(folder: Path | None = None) -> dict[str, Rate]:
     """Of HS's V100, and of every device (a CPU with its threads) that has trained networks on images in a
-    recorded sweep, those of TINY aside."""
-    rows: dict[str, list[dict]] = {}
+    recorded sweep, those of TINY aside. Of networks that it has not trained there, a device has the pace of
+    the steps timed on it, if any."""
+    rows: dict[str, dict[str, dict]] = {}  # a trial may be recorded on several devices
     for scale in ("paper", "small"):
-        names = tuple(name for name, sweep in sweeps.SWEEPS.items() if scale in sweep.seeds)
-        for row in records_of(names, scale, folder):
-            if row["network"] in models.MODELS and row["network"] not in TINY:
-                rows.setdefault(_device(row), []).append(row)
-    return {V100: _hs_rate()} | {device: _rate(own) for device, own in sorted(rows.items())}
+        for name, sweep in sweeps.SWEEPS.items():
+            for row in sweeps.read(name, scale, folder) if scale in sweep.seeds else ():
+                if row["status"] == "done" and row["network"] in models.MODELS and row["network"] not in TINY:
+                    rows.setdefault(_device(row), {})[row["key"]] = row
+    found = {V100: _hs_rate()} | {device: _rate(list(own.values())) for device, own in sorted(rows.items())}
+    for row in records.read("steps", "paper", folder):
+        rate, network = found.get(_device(row)), row["network"]
+        if rate and row["precision"] == "fp32" and network not in rate.pace:
+            rate.sizes[network] = image_flop(network, row["data"])
+            rate.pace[network] = step_flop(row) / (row["ms"] / 1000)
+    return found
+
+
+def step_flop(row: dict) -> float:
+    """Of a training step of results/steps.jsonl."""
+    return PASSES * image_flop(row["network"], row["data"]) * row["batch_size"]
 
 
 def _device(row: dict) -> str:

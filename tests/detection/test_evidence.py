@@ -19,12 +19,12 @@ def small(images, seed=0, classes=10):
 
 def test_cross_validation_predicts_every_sample_once_from_a_model_that_never_saw_it(digits):
     images, labels = digits[0][:300], digits[1][:300]
-    recipe = Recipe(epochs=2, batch_size=32)
+    options = {"recipe": Recipe(epochs=2, batch_size=32), "device": "cpu"}
 
     def build(seed):
         return small(images, seed)
 
-    result = detection.cross_validate(build, images, labels, losses.ce(), recipe, folds=3, seed=5)
+    result = detection.cross_validate(build, images, labels, losses.ce(), folds=3, seed=5, **options)
     assert result.probs.shape == (300, 10)
     torch.testing.assert_close(result.probs.sum(1), torch.ones(300))
     assert torch.bincount(result.fold).tolist() == [100, 100, 100]
@@ -33,7 +33,7 @@ def test_cross_validation_predicts_every_sample_once_from_a_model_that_never_saw
         counts = torch.bincount(labels[held], minlength=10) / torch.bincount(labels, minlength=10)
         assert bool(((counts - 1 / 3).abs() < 0.05).all())  # stratified
         # The same fold trained on its own gives the same bits: nothing leaks from one fold to the next.
-        alone = training.fit(build(15 + k), images[~held], labels[~held], losses.ce(), recipe, seed=15 + k)
+        alone = training.fit(build(15 + k), images[~held], labels[~held], losses.ce(), seed=15 + k, **options)
         probs = training.predict(alone.model, images[held]).softmax(1)
         torch.testing.assert_close(probs, result.probs[held])
 

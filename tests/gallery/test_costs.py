@@ -108,3 +108,30 @@ def test_numbers_are_paired_with_the_printed_ones():
     assert one["theirs"].iloc[0] == 0.969
     drawn = sum(len(pairs) for by_scale in side_by_side.points().values() for pairs in by_scale.values())
     assert drawn == len(frame)
+
+
+def test_a_timed_step_gives_the_pace_of_a_network_that_no_trial_has(tmp_path):
+    plain = sweeps.SWEEPS["cv-table5"].trials("paper", seeds=1)[0]
+    records(tmp_path, "cv-table5", [row(plain, seconds=4.0)])
+    before = costs.rates(tmp_path)["a CPU, 2 threads"].pace
+    step = {"data": "cifar10", "precision": "fp32", "batch_size": 10, "ms": 500.0}
+    steps = [
+        step | {"key": "a", "network": "resnet34"},
+        step | {"key": "b", "network": "cv_cnn8"},
+        step | {"key": "c", "network": "fast_resnet", "precision": "bf16"},
+        step | {"key": "d", "network": "resnet34", "device": "another"},
+    ]
+    records(tmp_path, "steps", steps)
+    after = costs.rates(tmp_path)
+    expected = 3 * costs.image_flop("resnet34", "cifar10") * 10 / 0.5
+    assert after["a CPU, 2 threads"].pace == before | {"resnet34": pytest.approx(expected)}
+    assert list(after) == [costs.V100, "a CPU, 2 threads"]
+
+
+def test_a_trial_that_two_devices_have_run_tells_of_both(tmp_path):
+    trial = sweeps.SWEEPS["hs-table1-mnist"].trials("paper", seeds=1)[0]
+    records(tmp_path, "hs-table1-mnist", [row(trial, seconds=100.0)])
+    records(tmp_path, "recipe", [row(trial, seconds=1.0, device="a GPU", tf32=True)])
+    rates = costs.rates(tmp_path)
+    assert costs.seconds(trial.flat(), rates["a CPU, 2 threads"]) == (100.0, costs.MEASURED)
+    assert costs.seconds(trial.flat(), rates["a GPU"]) == (1.0, costs.MEASURED)

@@ -241,7 +241,7 @@ def report(text):
 
 if __name__ == "__main__":
     listed = [Trial(**told) for told in json.loads(sys.argv[1])]
-    executors.run_sweep(listed, Path(sys.argv[2]), sys.argv[3], report=report)
+    executors.run_sweep(listed, Path(sys.argv[2]), sys.argv[3], device="cpu", report=report)
 """
 
 

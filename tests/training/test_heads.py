@@ -74,8 +74,9 @@ def test_one_model_may_be_any_network(pixels):
     features, labels = pixels
     recipe = Recipe(epochs=1)
     arguments = (features, labels, [losses.gce()], [recipe])
-    (found,) = fit_together([models.build("mlp", features, 10, 0)], *arguments, seed=1, progress=False)
-    alone = fit(models.build("mlp", features, 10, 0), features, labels, losses.gce(), recipe, seed=1)
+    options = {"seed": 1, "device": "cpu"}
+    (found,) = fit_together([models.build("mlp", features, 10, 0)], *arguments, **options, progress=False)
+    alone = fit(models.build("mlp", features, 10, 0), features, labels, losses.gce(), recipe, **options)
     assert torch.equal(predict(found.model, features), predict(alone.model, features))
 
 

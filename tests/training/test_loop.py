@@ -180,7 +180,7 @@ def test_one_step_of_fit_is_the_textbook_step(digits):
     by_hand = small(images)
     losses.gce()(by_hand(images), labels).backward()
     expected = [p.detach() - 0.1 * (p.grad + 0.01 * p.detach()) for p in by_hand.parameters()]
-    run = fit(small(images), images, labels, losses.gce(), recipe)
+    run = fit(small(images), images, labels, losses.gce(), recipe, device="cpu")
     for ours, theirs in zip(run.model.parameters(), expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
@@ -192,7 +192,7 @@ def test_l1_adds_its_gradient_to_every_parameter(digits):
     penalty = sum(p.abs().sum() for p in by_hand.parameters())
     (losses.ce()(by_hand(images), labels) + 0.05 * penalty).backward()
     expected = [p.detach() - 0.1 * p.grad for p in by_hand.parameters()]
-    run = fit(small(images), images, labels, losses.ce(), recipe)
+    run = fit(small(images), images, labels, losses.ce(), recipe, device="cpu")
     for ours, theirs in zip(run.model.parameters(), expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
@@ -203,7 +203,7 @@ def test_l1_leaves_frozen_layers_alone(digits):
     for parameter in model[0].parameters():
         parameter.requires_grad_(False)
     before = [p.clone() for p in model.parameters()]
-    fit(model, images, labels, losses.ce(), Recipe(epochs=1, batch_size=32, l1=0.05))
+    fit(model, images, labels, losses.ce(), Recipe(epochs=1, batch_size=32, l1=0.05), device="cpu")
     changed = [not torch.equal(one, two) for one, two in zip(before, model.parameters(), strict=True)]
     assert changed == [False, False] + [True] * (len(before) - 2)
 
@@ -211,7 +211,7 @@ def test_l1_leaves_frozen_layers_alone(digits):
 def test_fit_learns_digits_and_says_so(digits):
     images, labels = digits
     run = fit(small(images), images[:800], labels[:800], losses.ce(), Recipe(epochs=6, batch_size=32),
-              test=(images[800:], labels[800:]))  # fmt: skip
+              test=(images[800:], labels[800:]), device="cpu")  # fmt: skip
     assert run.state == "learning"
     assert run.column("epoch") == [1, 2, 3, 4, 5, 6]
     assert run.column("train_accuracy")[-1] > 0.95
@@ -400,7 +400,8 @@ def test_wrong_input_is_named(call, message):
 def test_recorders_keep_every_samples_margins(digits):
     images, labels = digits[0][:200], digits[1][:200]
     train, evaluation = dynamics.Recorder("train"), dynamics.Recorder("eval")
-    run = fit(small(images), images, labels, losses.ce(), Recipe(epochs=3), recorders=[train, evaluation])
+    recipe, options = Recipe(epochs=3), {"recorders": [train, evaluation], "device": "cpu"}
+    run = fit(small(images), images, labels, losses.ce(), recipe, **options)
     assert train.delta.shape == evaluation.margin.shape == (3, 200)
     assert torch.isfinite(train.delta).all()
     logits = loop.predict(run.model, images)
@@ -418,7 +419,8 @@ def test_training_pass_recorder_sees_the_weights_before_the_step(digits):
     recorder = dynamics.Recorder("train")
     model = small(images)
     before = weights.margin(model(images).detach(), labels)
-    fit(model, images, labels, losses.ce(), Recipe(epochs=1, batch_size=64), recorders=[recorder])
+    recipe = Recipe(epochs=1, batch_size=64)
+    fit(model, images, labels, losses.ce(), recipe, recorders=[recorder], device="cpu")
     torch.testing.assert_close(recorder.delta[0], before)
 
 
