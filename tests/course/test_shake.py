@@ -141,9 +141,17 @@ def test_it_chooses_seed_and_profile_itself(shaken, more):
     assert "--shake goes with --only, -p and --seeds alone" in result.output
 
 
-def test_ranges():
-    runs = {
-        str(n): {"claims": [{"name": "gain", "measured": n / 8, "required": "at least 0", "passed": True}]}
-        for n in (3, 1)
-    }
-    assert shake.table(runs) == "   2/2  gain: 0.125 … 0.375, required at least 0"
+@pytest.mark.parametrize(
+    ("measured", "required", "told"),
+    [
+        ((0.375, 0.125), "at least 0", "0.125 … 0.375, required at least 0"),
+        ((0.375, 0.125), "at least 0.02", "0.125 … 0.375, required at least 0.02  (near)"),
+        ((0.375, 0.125), "at most 0.45", "0.125 … 0.375, required at most 0.45  (near)"),
+        ((1e-9, 1e-9), "at most 1e-9", "1e-09, required at most 1e-9"),
+        ((0.5, 0.6), "0.5 ± 0.1", "0.5 … 0.6, required 0.5 ± 0.1"),
+    ],
+)
+def test_ranges_and_bounds_that_a_run_came_near(measured, required, told):
+    claims = [{"name": "gain", "measured": value, "required": required, "passed": True} for value in measured]
+    runs = {str(k): {"claims": [claim]} for k, claim in enumerate(claims)}
+    assert shake.table(runs) == f"   2/2  gain: {told}"
