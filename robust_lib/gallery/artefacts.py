@@ -184,7 +184,7 @@ def recorded(name: str, scale: str, results: Path | None = None) -> tuple[bool, 
     seeds = min(one.seeds for one in ours)
     wanted = max((cell.paper.trials or 0 for cell in cells if cell.paper), default=0)
     share = f"{len(printed - missing)} of {len(printed)}" if paper else str(len(cells))
-    least = f"{seeds} of {wanted}" if paper and wanted else str(seeds)
+    least = f"{seeds} of {wanted}" if paper and wanted > seeds else str(seeds)
     differs = dict.fromkeys(sentence for one in ours for sentence in one.differs)
     words = f"{share} numbers, at least {least} seed{'s' * (least != '1')}."
     complete = not missing and seeds >= wanted and not differs

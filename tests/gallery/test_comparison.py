@@ -418,6 +418,9 @@ def test_pages_say_what_features_stand_for(tmp_path):
     found = state(ARTEFACTS["HS Table 6"], figures, results)
     assert found.word == "features scale"
     assert found.detail.startswith("On frozen features: 12 of 12 numbers, at least 2 of 3 seeds. A linear")
+    write(results, "hs-table6", [made(t) for t in trials("hs-table6", "features", seeds=4)], "features")
+    more = state(ARTEFACTS["HS Table 6"], figures, results)
+    assert more.detail.startswith("On frozen features: 12 of 12 numbers, at least 4 seeds. A linear")
     write(results, "hs-table6", [made(trials("hs-table6")[0])])
     assert state(ARTEFACTS["HS Table 6"], figures, results).word == "in part"
 
