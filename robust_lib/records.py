@@ -27,6 +27,7 @@ _HERE = Path(__file__).parent
 RESULTS = _HERE.parent / "results" if (_HERE.parent / "pyproject.toml").exists() else _HERE / "results"
 SCALES = ("paper", "features", "small")
 PACKAGES = ("torch", "numpy", "scikit-learn", "cleanlab")
+CPU = torch.device("cpu")
 
 
 def path_of(name: str, scale: str = "paper", folder: Path | None = None) -> Path:
@@ -87,10 +88,12 @@ def appending(path: Path) -> Iterator[tuple[dict[str, dict], Callable[..., None]
         lock.release()
 
 
-def fill(path: Path, runs: dict[str, dict], measure: Callable[[dict], dict]) -> None:
+def fill(
+    path: Path, runs: dict[str, dict], measure: Callable[[dict], dict], device: torch.device = CPU
+) -> None:
     """Runs, by their keys, what `path` has no record of: the description, measure(description), provenance on
-    the CPU, one line as each ends. Keys are printed. As `appending`."""
-    about = provenance(torch.device("cpu"))
+    the device, one line as each ends. Keys are printed. As `appending`."""
+    about = provenance(device)
     with appending(path) as (recorded, append):
         for key, run in runs.items():
             if key not in recorded:

@@ -25,16 +25,17 @@ RUNS = {  # (data set, precision, batch, steps on a GPU, on a CPU)
 }
 
 
-def measure(network: str, name: str, precision: str, batch: int, steps: int, device: str) -> dict:
-    channels, size, _ = data.SETS[name].shape
+def measure(run: dict, steps: int, device: torch.device) -> dict:
+    channels, size, _ = data.SETS[run["data"]].shape
     random = torch.Generator().manual_seed(0)
-    images = torch.rand(batch * steps, channels, size, size, generator=random)
+    images = torch.rand(run["batch_size"] * steps, channels, size, size, generator=random)
     labels = torch.randint(10, (len(images),), generator=random)
-    recipe = replace(training.RECIPES["hs-mnist"], epochs=2, batch_size=batch, precision=precision)
-    recipe = replace(recipe, augment="crop-flip" if channels == 3 else "none")
-    model = models.build(network, images, 10, seed=0)
-    run = training.fit(model, images, labels, losses.ce(), recipe, device=device, progress=False)
-    return {"ms": round(1000 * min(run.column("seconds")) / steps, 3)}
+    changes = {name: run[name] for name in ("batch_size", "precision")}
+    changes["augment"] = "crop-flip" if channels == 3 else "none"
+    recipe = replace(training.RECIPES["hs-mnist"], epochs=2, **changes)
+    model = models.build(run["network"], images, 10, seed=0)
+    done = training.fit(model, images, labels, losses.ce(), recipe, device=str(device), progress=False)
+    return {"ms": round(1000 * min(done.column("seconds")) / steps, 3)}
 
 
 def main() -> None:
@@ -42,16 +43,13 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     device = training.pick_device(parser.parse_args().device)
     about = records.provenance(device)
-    with records.appending(FILE) as (recorded, append):
-        for network, (name, precision, batch, *steps) in RUNS.items():
-            key = f"{network} {precision} {about['device']} {about['threads']}"
-            count = steps[device.type == "cpu"]
-            if key in recorded or not count:
-                continue
+    runs, steps = {}, {}
+    for network, (name, precision, batch, *counts) in RUNS.items():
+        if count := counts[device.type == "cpu"]:
             run = {"network": network, "data": name, "precision": precision, "batch_size": batch}
-            found = measure(network, name, precision, batch, count, str(device))
-            append({"key": key, "status": "done", **run, **found, **about})
-            print(key, found["ms"], flush=True)
+            runs[f"{network} {precision} {about['device']} {about['threads']}"] = run
+            steps[network] = count
+    records.fill(FILE, runs, lambda run: measure(run, steps[run["network"]], device), device)
 
 
 if __name__ == "__main__":

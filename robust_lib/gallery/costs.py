@@ -85,21 +85,21 @@ def rates(folder: Path | None = None) -> dict[str, Rate]:
     rows: dict[str, dict[str, dict]] = {}  # a trial may be recorded on several devices
     for scale in ("paper", "small"):
         for name, sweep in sweeps.SWEEPS.items():
-            for row in sweeps.read(name, scale, folder) if scale in sweep.seeds else ():
-                if row["status"] == "done" and row["network"] in models.MODELS and row["network"] not in TINY:
+            for row in records_of((name,), scale, folder) if scale in sweep.seeds else ():
+                if row["network"] in models.MODELS and row["network"] not in TINY:
                     rows.setdefault(_device(row), {})[row["key"]] = row
     found = {V100: _hs_rate()} | {device: _rate(list(own.values())) for device, own in sorted(rows.items())}
     for row in records.read("steps", "paper", folder):
         rate, network = found.get(_device(row)), row["network"]
         if rate and row["precision"] == "fp32" and network not in rate.pace:
             rate.sizes[network] = image_flop(network, row["data"])
-            rate.pace[network] = step_flop(row) / (row["ms"] / 1000)
+            rate.pace[network] = step_pace(row)
     return found
 
 
-def step_flop(row: dict) -> float:
-    """Of a training step of results/steps.jsonl."""
-    return PASSES * image_flop(row["network"], row["data"]) * row["batch_size"]
+def step_pace(row: dict) -> float:
+    """FLOP per second of a training step of results/steps.jsonl."""
+    return PASSES * image_flop(row["network"], row["data"]) * row["batch_size"] / (row["ms"] / 1000)
 
 
 def _device(row: dict) -> str:

@@ -23,8 +23,7 @@ def pace(card: str, network: str) -> float:
     """FLOP/s: on an H100 that of timed steps, on a T4 the assumed share of its peak in float32."""
     if card == "T4":
         return 8.1e12 * (0.25 if network in SMALL else 0.5)
-    step = STEPS[network.removesuffix("_imagenet")]
-    return costs.step_flop(step) / (step["ms"] / 1000)
+    return costs.step_pace(STEPS[network.removesuffix("_imagenet")])
 
 
 def test_trials_flop_and_hours_are_those_of_the_plans():
