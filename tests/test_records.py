@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 
 from robust_lib import records
 from robust_lib.records import read
@@ -141,3 +142,12 @@ def test_fill_measures_what_is_not_recorded_and_goes_on_after_an_error(tmp_path,
     ]
     assert all(row["commit"] == records.commit()["commit"] and "torch" in row for row in rows)
     assert capsys.readouterr().out == "run 1\nrun 2\nrun 3\n"
+
+
+def test_fill_records_the_device_that_it_is_given(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"the GPU {device}")
+    path = tmp_path / "made.jsonl"
+    records.fill(path, {"one": {}}, lambda run: {"ms": 1.0}, torch.device("cuda:1"))
+    record = json.loads(path.read_text())
+    assert record["device"] == "the GPU cuda:1"
+    assert record["tf32"] in (True, False)
