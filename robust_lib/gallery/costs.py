@@ -3,11 +3,12 @@
     by_device = rates()            {device: Rate}, and HS's V100 at the pace that HS reports
     table(by_device)               Markdown: a row for each sweep
 
-Where trials of the same kind are recorded on a device, an hour is measured: their mean. Elsewhere it is
-estimated from FLOP: those of the trial, at the pace at which the device trains the network that is nearest in
-FLOP for an image, among those in recorded trials or timed steps (results/steps.jsonl). The pace of a small
-network on a GPU says little about a large one, and that in bfloat16 is too high for float32, so such an
-estimate may be wrong by a factor of several.
+Where trials of the same kind are recorded on a CPU, an hour is measured: their mean. Elsewhere it is
+estimated from FLOP: those of the trial, at the pace at which the device trains the network that is nearest
+in FLOP for an image, among those in recorded trials or timed steps (results/steps.jsonl). Trials recorded
+on a GPU ran beside others on the same card, so a GPU has the pace of its timed steps alone. The pace of a
+small network says little about a large one, and that in bfloat16 is too high for float32, so an estimate
+may be wrong by a factor of several.
 """
 
 import functools
@@ -79,22 +80,22 @@ def flop(row: dict) -> float:
 
 
 def rates(folder: Path | None = None) -> dict[str, Rate]:
-    """Of HS's V100, and of every device (a CPU with its threads) that has trained networks on images in a
-    recorded sweep, those of TINY aside. Of networks that it has not trained there, a device has the pace of
-    the steps timed on it, if any."""
+    """Of HS's V100, of every CPU (with its threads) that has trained networks on images in a recorded sweep,
+    those of TINY aside, and of every device whose steps in float32 are timed. Of a network that a CPU has
+    trained it has the pace of these trials, otherwise that of the timed step."""
     rows: dict[str, dict[str, dict]] = {}  # a trial may be recorded on several devices
     for scale in ("paper", "small"):
         for name, sweep in sweeps.SWEEPS.items():
             for row in records_of((name,), scale, folder) if scale in sweep.seeds else ():
-                if row["network"] in models.MODELS and row["network"] not in TINY:
+                if row["network"] in models.MODELS and row["network"] not in TINY and "tf32" not in row:
                     rows.setdefault(_device(row), {})[row["key"]] = row
-    found = {V100: _hs_rate()} | {device: _rate(list(own.values())) for device, own in sorted(rows.items())}
+    found = {device: _rate(list(own.values())) for device, own in rows.items()}
     for row in records.read("steps", "paper", folder):
-        rate, network = found.get(_device(row)), row["network"]
-        if rate and row["precision"] == "fp32" and network not in rate.pace:
-            rate.sizes[network] = image_flop(network, row["data"])
-            rate.pace[network] = step_pace(row)
-    return found
+        rate = found.setdefault(_device(row), Rate({}, {}, {})) if row["precision"] == "fp32" else None
+        if rate and row["network"] not in rate.pace:
+            rate.sizes[row["network"]] = image_flop(row["network"], row["data"])
+            rate.pace[row["network"]] = step_pace(row)
+    return {V100: _hs_rate()} | dict(sorted(found.items()))
 
 
 def step_pace(row: dict) -> float:

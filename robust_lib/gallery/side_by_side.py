@@ -40,14 +40,14 @@ seeds agree, and is *mixed* otherwise. A statement holds if all its cases do ("n
 "some": one). *verdict*: the word on which all scales of ours agree, else mixed. How a statement is tested is
 our reading, and so are its margins. From one seed a case is hardly ever mixed, whatever the truth.
 """
-COSTS = """Hours that the sweeps still take at the papers' scale, on each device that has trained networks on
-images in a recorded sweep, and on HS's V100 by the minutes that HS reports (A.1). Without a mark: the mean of
-recorded trials of the same kind. "*": estimated from FLOP, at the pace of the network nearest in size that is
-in recorded trials or timed steps (results/steps.jsonl), in bfloat16 if that is all there is; "+": partly so.
-Such an estimate may be wrong by a factor of several. GPU records of trials are wall time beside one to nine
-others on the same card (results/GPU.md), so an hour there is too long by about that factor. The grids of γ
-and c are ours, for HS does not print its own, and make up most of the trials. Food-101N, Clothing-1M and
-WebVision are not in it.
+COSTS = """Hours that the sweeps still take at the papers' scale: on HS's V100 by the minutes that HS reports
+(A.1), on each CPU that has trained networks on images in a recorded sweep, and on each device whose training
+steps are timed (results/steps.jsonl). Trials recorded on a GPU are left out here, for they ran beside others
+on the same card, which makes them up to ten times longer (results/GPU.md). Without a mark: the mean of
+recorded trials of the same kind. "*": estimated from FLOP, at the pace of the network nearest in size; "+":
+partly so. Such an estimate may be wrong by a factor of several. A sweep of 0 trials has all of its own in
+another one, as HS Fig. 8 has in Table 1. The grids of γ and c are ours, for HS does not print its own, and
+make up most of the trials. Food-101N, Clothing-1M and WebVision are not in it.
 """
 DISTANCES = """|ours - theirs|, in the unit of the metric: the median over the numbers, and the largest, with
 the number of numbers in brackets. Only where our data, noise and loss are those of the printed number.
@@ -103,7 +103,7 @@ def statements_table(paper: str, found: Found) -> str:
     for key, one in STATEMENTS.items():
         if one.paper == paper:
             verdict = f"**{statements.overall(one, found[key])}**"
-            verdict += ", nothing recorded yet" * (one.test is not None and UNTESTED in verdict)
+            verdict += ", no case recorded yet" * (one.test is not None and UNTESTED in verdict)
             says = f"{one.where}: {one.says}"
             evidence = (told(found[key][side]) for side in SIDES)
             lines.append((f"`{key}`", says, one.reading or one.lacks, verdict, *evidence))

@@ -195,11 +195,21 @@ HS_TABLES = [
     Statement(
         "hs-table4",
         "§6.2",
-        "under people's noise BL and PZ are best in all cases",
-        f"The better of BL (either gradient) and PZ {FIVE}; γ and c picked on the score shown.",
+        "under people's noise BL and PZ are best (and second best) in all cases",
+        f"Weaker, one of the two: the better of BL (either gradient) and PZ {FIVE}; γ and c picked on the "
+        "score shown.",
         ("HS Table 4",),
         "all",
         _best_of("HS Table 4", "f1", PROPOSED, best=True),
+    ),
+    Statement(
+        "hs-table4-stopped",
+        "§6.2",
+        "the same, BL with one gradient",
+        f"The better of BL with a stopped gradient and PZ {FIVE}; γ and c picked on the score shown.",
+        ("HS Table 4",),
+        "all",
+        _best_of("HS Table 4", "f1", [STOPPED, "PZ"], best=True),
     ),
     Statement(
         "hs-table4-pz",
@@ -340,11 +350,11 @@ def _under_noise(place: tuple) -> bool:
     return place[1] != "none"
 
 
-def _moved(pairs: list[tuple[str, str]]) -> Test:
+def _moved(pairs: list[tuple[str, str]], least: float = verdicts.TIE) -> Test:
     """In all three tables, of which Table 3 has people's noise; a place that two have counts once."""
 
     def test(side: Side) -> list[verdicts.Case]:
-        cases = (one for name in MOVED for one in above(name, "test_accuracy", pairs)(side))
+        cases = (one for name in MOVED for one in above(name, "test_accuracy", pairs, least=least)(side))
         return list({(one.where, one.differences): one for one in cases}.values())
 
     return test
@@ -408,10 +418,19 @@ CV_UNDERFITTING = [
         _moved(PAIRS),
     ),
     Statement(
-        "cv-scale-best",
+        "cv-scale-improves",
         "§5.1.1",
         "scaling leads to dramatic improvements for MAE under all settings",
-        "MAE scale is above every other row of the same table that is not quoted.",
+        "MAE scale is ahead of MAE by more than five points (ours) of test accuracy, under every noise.",
+        MOVED,
+        "all",
+        _moved([("MAE scale", "MAE")], 5.0),
+    ),
+    Statement(
+        "cv-scale-best",
+        "Tables 3, 10 and 11",
+        "MAE scale is the best of CV's own rows under every noise",
+        "MAE scale is above each other row of the same table that is not quoted.",
         MOVED,
         "all",
         _moved([("MAE scale", name) for name in ("MAE", "MAE shift", "AGCE", "AGCE shift", "AGCE scale")]),
@@ -488,10 +507,11 @@ CV_ROBUSTNESS = [
         "§5.2.1, Fig. 4",
         "with extended training MAE eventually overfits wrong labels",
         "The last test accuracy lies more than five points (ours) below the best, at every learning rate at "
-        "which the best is above one half.",
+        'which the run agrees with nine in ten (ours) of the labels trained on. Footnote 1 asks for "enough '
+        'training steps … for a small training loss".',
         ("CV Fig. 4",),
         "all",
-        verdicts.falls("mae", "learned"),
+        verdicts.falls("mae", "fitted"),
     ),
     Statement(
         "cv-ce-robust",

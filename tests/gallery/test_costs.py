@@ -42,24 +42,28 @@ def row(trial, **more):
 
 def test_a_kind_that_is_recorded_is_measured_and_others_go_by_the_nearest_network(tmp_path):
     mnist = sweeps.SWEEPS["hs-table1-mnist"].trials("paper", seeds=1)
-    done = [row(mnist[0], seconds=100.0), row(mnist[1], seconds=300.0)]
-    done += [row(mnist[2], seconds=10.0, device="a GPU", tf32=True, threads=1)]
+    done = [
+        row(mnist[0], seconds=100.0),
+        row(mnist[1], seconds=300.0),
+        row(mnist[2], seconds=10.0, threads=1),
+    ]
     records(tmp_path, "hs-table1-mnist", done)
     rates = costs.rates(tmp_path)
-    assert list(rates) == [costs.V100, "a CPU, 2 threads", "a GPU"]
-    assert costs.seconds(mnist[5].flat(), rates["a CPU, 2 threads"]) == (200.0, costs.MEASURED)
+    one, two = "a CPU, 1 thread", "a CPU, 2 threads"
+    assert list(rates) == [costs.V100, one, two]
+    assert costs.seconds(mnist[5].flat(), rates[two]) == (200.0, costs.MEASURED)
     longer = mnist[5].flat() | {"recipe_epochs": 20}
-    assert costs.seconds(longer, rates["a GPU"]) == (pytest.approx(20.0), costs.ESTIMATED)
+    assert costs.seconds(longer, rates[one]) == (pytest.approx(20.0), costs.ESTIMATED)
     left = {one.name: one for one in costs.remaining(tmp_path)}
     first = left["hs-table1-mnist"]
     assert (first.all, first.done) == (len(mnist) * 20, 3)
-    assert first.cost(rates["a GPU"]) == costs.Cost(
+    assert first.cost(rates[one]) == costs.Cost(
         pytest.approx((len(mnist) * 20 - 3) * 10 / 3600), costs.MEASURED
     )
     assert left["hs-fig8"].all == 0  # its trials are Table 1's
-    assert left["hs-fig11"].cost(rates["a GPU"]).how == costs.PARTLY
+    assert left["hs-fig11"].cost(rates[one]).how == costs.PARTLY
     text = costs.table([first, left["hs-fig11"]], rates)
-    assert "| hours, a GPU |" in text.splitlines()[0]
+    assert "| hours, a CPU, 1 thread |" in text.splitlines()[0]
     assert text.splitlines()[3].endswith(" + |")
     assert text.splitlines()[4].endswith(" + |")
 
@@ -72,12 +76,12 @@ def test_the_nearest_network_in_size_gives_the_pace():
 
 def test_float32_gives_the_pace_where_it_is_recorded(tmp_path):
     plain = sweeps.SWEEPS["cv-table5"].trials("paper", seeds=1)[:2]
-    fast = row(plain[0], seconds=1.0, recipe_precision="bf16", tf32=True, device="a GPU")
+    fast = row(plain[0], seconds=1.0, recipe_precision="bf16")
     records(tmp_path, "cv-table5", [fast])
-    alone = costs.rates(tmp_path)["a GPU"].pace["cv_cnn8"]
+    alone = costs.rates(tmp_path)["a CPU, 2 threads"].pace["cv_cnn8"]
     assert alone == pytest.approx(costs.flop(plain[0].flat()))
-    records(tmp_path, "cv-table5", [fast, row(plain[1], seconds=4.0, tf32=True, device="a GPU")])
-    assert costs.rates(tmp_path)["a GPU"].pace["cv_cnn8"] == pytest.approx(alone / 4)
+    records(tmp_path, "cv-table5", [fast, row(plain[1], seconds=4.0)])
+    assert costs.rates(tmp_path)["a CPU, 2 threads"].pace["cv_cnn8"] == pytest.approx(alone / 4)
 
 
 def test_hs_states_its_own_minutes():
@@ -97,7 +101,7 @@ def test_the_page_has_every_artefact_and_statement_and_adds_up(tmp_path):
     assert all(f"| `{key}` |" in text for key in statements.STATEMENTS)
     frame = side_by_side.summary(found)
     assert (frame.groupby("side").sum(numeric_only=True).sum(axis=1) == len(statements.STATEMENTS)).all()
-    assert "**not testable here**, nothing recorded yet" in text
+    assert "**not testable here**, no case recorded yet" in text
     assert "side-by-side-numbers.png" not in text  # nothing to draw
 
 
@@ -118,20 +122,35 @@ def test_a_timed_step_gives_the_pace_of_a_network_that_no_trial_has(tmp_path):
     steps = [
         step | {"key": "a", "network": "resnet34"},
         step | {"key": "b", "network": "cv_cnn8"},
-        step | {"key": "c", "network": "fast_resnet", "precision": "bf16"},
+        step | {"key": "c", "network": "fast_resnet", "precision": "bf16", "device": "in bf16 alone"},
         step | {"key": "d", "network": "resnet34", "device": "another"},
     ]
     records(tmp_path, "steps", steps)
     after = costs.rates(tmp_path)
     expected = 3 * costs.image_flop("resnet34", "cifar10") * 10 / 0.5
     assert after["a CPU, 2 threads"].pace == before | {"resnet34": pytest.approx(expected)}
-    assert list(after) == [costs.V100, "a CPU, 2 threads"]
+    assert after["another, 2 threads"] == costs.Rate(
+        {}, {"resnet34": pytest.approx(expected)}, {"resnet34": costs.image_flop("resnet34", "cifar10")}
+    )
+    assert list(after) == [costs.V100, "a CPU, 2 threads", "another, 2 threads"]
 
 
 def test_a_trial_that_two_devices_have_run_tells_of_both(tmp_path):
     trial = sweeps.SWEEPS["hs-table1-mnist"].trials("paper", seeds=1)[0]
     records(tmp_path, "hs-table1-mnist", [row(trial, seconds=100.0)])
-    records(tmp_path, "recipe", [row(trial, seconds=1.0, device="a GPU", tf32=True)])
+    records(tmp_path, "recipe", [row(trial, seconds=10.0, device="another")])
     rates = costs.rates(tmp_path)
     assert costs.seconds(trial.flat(), rates["a CPU, 2 threads"]) == (100.0, costs.MEASURED)
-    assert costs.seconds(trial.flat(), rates["a GPU"]) == (1.0, costs.MEASURED)
+    assert costs.seconds(trial.flat(), rates["another, 2 threads"]) == (10.0, costs.MEASURED)
+
+
+def test_a_gpu_goes_by_its_timed_steps_since_trials_share_the_card(tmp_path):
+    trial = sweeps.SWEEPS["hs-table1-mnist"].trials("paper", seeds=1)[0]
+    gpu = {"device": "a GPU", "tf32": True}
+    records(tmp_path, "hs-table1-mnist", [row(trial, seconds=43.0, **gpu)])
+    assert list(costs.rates(tmp_path)) == [costs.V100]
+    step = {"key": "a", "data": "mnist", "network": "hs_mnist", "precision": "fp32", "batch_size": 128}
+    records(tmp_path, "steps", [step | {"ms": 1.0} | gpu])
+    rates = costs.rates(tmp_path)
+    steps = 10 * 4 * 60_000 / 128  # ten epochs, five folds of four fifths
+    assert costs.seconds(trial.flat(), rates["a GPU"]) == (pytest.approx(steps / 1000), costs.ESTIMATED)

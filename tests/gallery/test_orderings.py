@@ -93,19 +93,23 @@ def test_falls_are_told_from_the_curves():
         ("ce", 0.001): [[0.5, 0.9], [0.5, 0.9]],
         ("ce", 0.01): [[0.9, 0.8], [0.9, 0.86]],  # the second by less than five points
         ("ce", 0.1): [[0.9, 0.5], [0.9, 0.5]],
+        ("mae", 0.01): [[0.9, 0.9], [0.9, 0.9]],
         ("mae", 0.1): [[0.9, 0.5], [0.9, 0.5]],
     }
+    short = {("ce", 0.001), ("mae", 0.01)}  # CE is not expected to fall there
     records = [
         {"loss": loss, "recipe_lr": lr, "rate": 0.4, "move": "", "test_accuracy_curve": curve}
+        | {"train_accuracy": 0.6 if (loss, lr) in short and not n else 0.9}
         for (loss, lr), runs in curves.items()
-        for curve in runs
+        for n, curve in enumerate(runs)
     ]
     lines = orderings.falls_table(records).splitlines()[2:]
-    assert [line.split(" | ")[-3:] for line in lines] == [
-        ["0 of 2", "does not fall", "holds |"],
-        ["1 of 2", "falls", "mixed |"],
-        ["2 of 2", "does not fall", "reversed |"],
-        ["2 of 2", "falls", "holds |"],
+    assert [line.split(" | ")[-4:] for line in lines] == [
+        ["0.750", "0 of 2", "does not fall", "holds |"],
+        ["0.900", "1 of 2", "falls", "mixed |"],
+        ["0.900", "2 of 2", "does not fall", "reversed |"],
+        ["0.750", "0 of 2", "falls", "too short |"],
+        ["0.900", "2 of 2", "falls", "holds |"],
     ]
     recorded = orderings.falls_table(sweeps.read("cv-fig4", "small"))
-    assert "| CE | 0.4 | 0.1 | 0.907 | 0.636 | 2 of 2 | does not fall | reversed |" in recorded
+    assert "| CE | 0.4 | 0.1 | 0.907 | 0.636 | 0.996 | 2 of 2 | does not fall | reversed |" in recorded

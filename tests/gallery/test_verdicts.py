@@ -34,17 +34,21 @@ def test_a_case_goes_by_every_seed(differences, least, word):
     assert (found.verdict, found.seeds) == (word, len(differences))
 
 
-def test_a_run_that_never_learned_has_nothing_to_lose():
-    curves = {0.001: [0.5, 0.9, 0.9], 0.01: [0.6, 0.9, 0.7], 0.1: [0.4, 0.1, 0.1]}
+def test_a_run_must_fit_the_labels_before_it_can_fall():
+    runs = [  # learning rate, test accuracies, agreement with the labels trained on
+        (0.001, [0.5, 0.9, 0.9], 0.95),
+        (0.01, [0.6, 0.9, 0.7], 0.9),
+        (0.03, [0.6, 0.9, 0.7], 0.95),
+        (0.03, [0.6, 0.9, 0.7], 0.89),  # another seed, which has not fitted its labels
+        (0.1, [0.4, 0.1, 0.1], 0.1),
+    ]
 
     class Records:
         def records(self, artefact):
-            return [
-                {"loss": "mae", "rate": 0.4, "recipe_lr": lr, "test_accuracy_curve": curve}
-                for lr, curve in curves.items()
-            ]
+            names = ("recipe_lr", "test_accuracy_curve", "train_accuracy")
+            return [{"loss": "mae", "rate": 0.4} | dict(zip(names, run, strict=True)) for run in runs]
 
-    found = verdicts.falls("mae", "learned")(Records())
+    found = verdicts.falls("mae", "fitted")(Records())
     assert [(one.where[-5:].split()[-1], one.verdict) for one in found] == [
         ("0.001", "reversed"),
         ("0.01", "holds"),
