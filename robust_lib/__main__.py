@@ -12,7 +12,7 @@ PYPI_NAMES = {"PIL": "pillow", "sklearn": "scikit-learn"}
 
 
 class _Commands(click.Group):
-    """Commands that say in one line which package they lack: on Colab ours is installed alone."""
+    """Commands that say in one line which package (on Colab ours is installed alone) or data they lack."""
 
     def invoke(self, context: click.Context):
         try:
@@ -22,6 +22,11 @@ class _Commands(click.Group):
                 raise
             package = PYPI_NAMES.get(error.name, error.name)
             raise click.ClickException(f"{package} is not installed here: pip install {package}") from None
+        except RuntimeError as error:
+            data = sys.modules.get("robust_lib.data")  # what is not imported has raised nothing
+            if data is None or not isinstance(error, data.DataError):
+                raise
+            raise click.ClickException(str(error)) from None
 
 
 @click.group(cls=_Commands, invoke_without_command=True)
@@ -357,11 +362,8 @@ def get_data(names: tuple[str, ...]) -> None:
     if unknown := [name for name in names if name not in known]:
         raise click.UsageError(f"there is no data set {', '.join(unknown)}; there are {', '.join(known)}")
     for name in names:
-        try:
-            splits = [] if name in people.COLLECTIONS else ["train", "test"]
-            lines = [data.load(name, split, size="full").origin for split in splits] or people.fetch(name)
-        except data.DataError as error:
-            raise click.ClickException(str(error)) from None
+        splits = [] if name in people.COLLECTIONS else ["train", "test"]
+        lines = [data.load(name, split, size="full").origin for split in splits] or people.fetch(name)
         click.echo("\n".join(lines))
 
 
@@ -374,13 +376,9 @@ def record() -> None:
 @click.option("--device", default="auto", show_default=True)
 def record_verdicts(device: str) -> None:
     """Chapter 15: detectors against people, on full MNIST and CIFAR-10; eight minutes on one idle core."""
-    from robust_lib import data
     from robust_lib.sweeps import against_people
 
-    try:
-        against_people.record(device=device, progress=click.echo)
-    except data.DataError as error:
-        raise click.ClickException(str(error)) from None
+    against_people.record(device=device, progress=click.echo)
 
 
 if __name__ == "__main__":

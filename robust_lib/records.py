@@ -142,9 +142,9 @@ def provenance(device: torch.device) -> dict[str, str | int | bool | None]:
 
 
 @functools.cache
-def versions() -> dict[str, str]:
-    """Of the packages that numbers depend on."""
-    return {name: version(name) for name in PACKAGES}
+def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
+    """Of packages, by default of those that numbers depend on."""
+    return {name: version(name) for name in packages}
 
 
 def library_md5() -> str:

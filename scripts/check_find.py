@@ -13,7 +13,6 @@ stopped; the same command goes on.
 import contextlib
 import io
 import itertools
-import json
 import time
 from pathlib import Path
 
@@ -161,7 +160,7 @@ def measure(run: dict) -> dict:
 def table() -> str:
     import pandas as pd
 
-    frame = pd.DataFrame(json.loads(line) for line in FILE.read_text().splitlines())
+    frame = pd.DataFrame(records.read(FILE.stem))
     means = frame.groupby(["data", "noise"], sort=False)
     calibrated = [
         "realised_rate",

@@ -10,7 +10,6 @@ the same command goes on. Features are made once for a set, in build/compare-fin
 import contextlib
 import io
 import itertools
-import json
 import time
 from pathlib import Path
 
@@ -95,7 +94,7 @@ def measure(run: dict) -> dict:
 def table() -> str:
     import pandas as pd
 
-    frame = pd.DataFrame(json.loads(line) for line in FILE.read_text().splitlines())
+    frame = pd.DataFrame(records.read(FILE.stem))
     columns = ["precision_at_50", "average_precision_cl", "average_precision_aum", "f1", "f1_cl", "recall"]
     made = frame[~frame.features_made].groupby(["backbone", "loss", "data", "noise"])
     return made[columns + ["seconds"]].mean().assign(seeds=made.size()).round(2).to_string()

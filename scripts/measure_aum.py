@@ -46,7 +46,7 @@ def matrix(kind: str, classes: int) -> torch.Tensor:
 def inputs_of(name: str, network: str, images: int) -> tuple[torch.Tensor, torch.Tensor]:
     if network == "stride_cnn":
         pack = data.load(name, "train", size="mini")
-        return search._standardised(pack.images[:images]), pack.labels[:images]
+        return search.standardised(pack.images[:images]), pack.labels[:images]
     pack = data.load_features(name, "train")
     return pack.features[:images], pack.labels[:images]
 
@@ -57,7 +57,7 @@ def measure(run: dict) -> dict:
     given = noise.corrupt(true, matrix(run["noise"], classes), run["seed"])
     recipes = {
         "linear": search.FEATURES,
-        "mlp": search._mlp_recipe(len(true) * 4 // 5),
+        "mlp": search.mlp_recipe(len(true) * 4 // 5),
         "stride_cnn": search.IMAGES,
     }
     options = {"seed": run["seed"], "device": "cpu", "progress": False}

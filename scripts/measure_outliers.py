@@ -11,7 +11,6 @@ can be stopped; the same command goes on.
 import contextlib
 import io
 import itertools
-import json
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +64,7 @@ def measure(run: dict) -> dict:
 def table() -> str:
     import pandas as pd
 
-    frame = pd.DataFrame(json.loads(line) for line in FILE.read_text().splitlines())
+    frame = pd.DataFrame(records.read(FILE.stem))
     columns = [name for name in frame if name.startswith(("strangers_", "wrong_", "auroc"))]
     means = frame.groupby("data")[columns].mean()
     return pd.concat([means, means.mean().to_frame("mean").T]).round(2).to_string()

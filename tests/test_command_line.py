@@ -66,6 +66,20 @@ def test_a_missing_package_is_one_line(without, tmp_path, monkeypatch, module, a
     assert f"Error: {package} is not installed here: pip install {package}" in result.output.splitlines()
 
 
+def test_data_that_cannot_be_had_are_one_line(monkeypatch):
+    from robust_lib import data
+
+    def load(*arguments, **options):
+        raise data.DataError("mnist cannot be had: no network")
+
+    monkeypatch.setattr(data, "load", load)
+    for command in (["data", "mnist"], ["bench", "training", "--size", "full"]):
+        result = CliRunner().invoke(command_line.main, command)
+        assert result.exit_code == 1
+        assert result.output.endswith("Error: mnist cannot be had: no network\n")
+        assert isinstance(result.exception, SystemExit)
+
+
 def test_the_gallery_needs_no_papermill_and_writes_the_committed_tables(without, tmp_path, monkeypatch):
     about = {"profile": "quick", "seed": 0, "device": "CPU", "torch": "2"}
     for name in ("b", "a"):

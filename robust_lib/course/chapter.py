@@ -1,12 +1,9 @@
 """What every notebook begins with: the profile, the environment report, and the one way to show a figure."""
 
 import base64
-import functools
 import json
 import os
-import platform
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -38,7 +35,7 @@ class Chapter:
         cuda = settings["device"] == "auto" and torch.cuda.is_available()
         self.device = "cuda" if cuda else "cpu"
         self._started = time.perf_counter()
-        packages = ", ".join(f"{name} {number}" for name, number in _versions().items())
+        packages = ", ".join(f"{name} {number}" for name, number in records.versions(PACKAGES).items())
         print(f"profile {profile}, device {self.device}, {torch.get_num_threads()} threads; {packages}")
 
     @property
@@ -94,16 +91,7 @@ class Chapter:
 
     def _provenance(self, alt: str) -> dict:
         seconds = round(time.perf_counter() - self._started, 1)
-        device = torch.cuda.get_device_name() if self.device == "cuda" else platform.processor() or "CPU"
-        run = {"profile": self.profile, "seed": self.seed, "device": device, "seconds_into_run": seconds}
-        return (
-            {"alt": alt}
-            | run
-            | {"commit": records.commit()["commit"], "python": platform.python_version()}
-            | _versions()
-        )
-
-
-@functools.cache
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in PACKAGES}
+        about = records.provenance(torch.device(self.device))
+        run = {"profile": self.profile, "seed": self.seed, "device": about["device"]}
+        code = {name: about[name] for name in ("commit", "python")}
+        return {"alt": alt} | run | {"seconds_into_run": seconds} | code | records.versions(PACKAGES)

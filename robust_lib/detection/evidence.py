@@ -49,6 +49,18 @@ class CrossValidation:
     fits: list[Fit]
 
 
+def _fresh(
+    build: Callable[[int], nn.Module], seed: int, count: int, seen: list[nn.Module]
+) -> list[nn.Module]:
+    """So many networks of the seed, which join those seen before. ValueError if build returns one twice."""
+    for _ in range(count):
+        model = build(seed)
+        if any(model is one for one in seen):
+            raise ValueError("build must make a new network for every training, got the same one again")
+        seen.append(model)
+    return seen[-count:]
+
+
 def split(labels: Tensor, folds: int, seed: int) -> list[tuple[Tensor, Tensor]]:
     """Folds, stratified on the labels: (positions to train on, positions held out), each int64.
 
@@ -94,12 +106,8 @@ def folds_together(
         if only is not None and number not in only:
             continue
         fold_seed = folds * seed + number
-        for _ in losses:
-            model = build(fold_seed)
-            if any(model is one for one in seen):
-                raise ValueError("build must make a new network for every fold, got the same one again")
-            seen.append(model)
-        models, options = seen[-len(losses) :], {"seed": fold_seed, "device": device, "progress": progress}
+        models = _fresh(build, fold_seed, len(losses), seen)
+        options = {"seed": fold_seed, "device": device, "progress": progress}
         # No name for the fold's images: they would stay in memory beside those of the next.
         fits = training.fit_together(
             models, images[train.to(images.device)], labels[train], losses, recipes, **options
@@ -172,11 +180,11 @@ def threshold_runs_together(
     """
     if runs not in (1, 2):
         raise ValueError(f"runs must be 1 or 2, got {runs!r}")
-    target = training.pick_device(device)
+    target, seen = training.pick_device(device), []
     for number in range(runs) if only is None else only:
         given, mask = aum.threshold_samples(labels, classes, seed, count, number)
         run_seed, recorders = 2 * seed + number, [Recorder(when) for _ in losses]
-        models = [build(run_seed).to(target) for _ in losses]
+        models = [model.to(target) for model in _fresh(build, run_seed, len(losses), seen)]
         outputs = training.predict(models[0], images[:1].to(target)).shape[1]
         if outputs != classes + 1:
             raise ValueError(

@@ -34,7 +34,8 @@ def read(path: Path, has_features: bool, has_probs: bool, missing) -> Listing:
     for name, array in (("features", values), ("images", images)):
         if array is not None and (array.ndim < 2 or len(array) != count):
             raise ValueError(f"{name} must have one row per label ({count}), got shape {array.shape}")
-    listing.features = None if values is None else features.load(values)
+    if values is not None:
+        listing.features, listing.own_features = features.load(values), True
     if images is not None:
         _take_pixels(listing, images, needs_images)
     return listing

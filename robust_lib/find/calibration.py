@@ -68,7 +68,8 @@ def estimate(labels: np.ndarray, probs: np.ndarray, seed: int = 0) -> Estimate:
 def curve(wrong: Estimate, ranking: np.ndarray):
     """A DataFrame of at most POINTS + 4 rows: first (n, how many are looked at, from the top of the ranking),
     expected (errors among them), low and high (a range for these that is meant to hold in 95 of 100 cases),
-    next (the share of errors among the WINDOW next ones), planted (the share of planted flips).
+    next (the errors among the next WINDOW, or all if they are fewer, as a share of that number; towards the
+    end the places that are no more count as right), planted (the share of planted flips).
 
     The range has two parts: that of the readings, and the chance with which each label is wrong or not.
     """
@@ -97,10 +98,15 @@ def curve(wrong: Estimate, ranking: np.ndarray):
 
 
 def _next_share(expected: np.ndarray) -> np.ndarray:
-    """After each place, the share of errors among the next WINDOW; at the end among the last of these."""
-    width = min(WINDOW, len(expected))
-    share = (expected[width:] - expected[:-width]) / width
-    return np.pad(share, (0, width), constant_values=share[-1] if len(share) else 0.0)
+    """After each place, the errors among the next WINDOW (or what is left) as a share of window(N)."""
+    count = len(expected)
+    ends = np.minimum(np.arange(1, count + 1) + WINDOW, count)
+    return (expected[ends - 1] - expected) / window(count)
+
+
+def window(count: int) -> int:
+    """How many samples a share is taken of: WINDOW, or all if they are fewer."""
+    return min(WINDOW, count)
 
 
 def stop(table) -> int:
@@ -192,4 +198,4 @@ def _planted(probs, labels, trust, matrix, some: np.ndarray) -> np.ndarray:
     flips[np.arange(len(some)), given] = 0
     places = np.searchsorted(scores, (margins.ravel() + 1) / 2).clip(max=len(labels) - 1)
     weights = np.bincount(places, weights=flips.ravel(), minlength=len(labels))
-    return weights / weights.sum()
+    return weights / (weights.sum() or 1)  # 0 where a label is certain to be right, or so the network says

@@ -1,6 +1,7 @@
 """CSV files that go to spreadsheet programs and come back: no cell is computed, and sizes are bounded."""
 
 import csv
+import io
 import re
 from pathlib import Path
 
@@ -37,11 +38,12 @@ def read(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]
     if len(raw) > MOST_BYTES:
         raise ValueError(f"{path} must have at most {MOST_BYTES:,} bytes, got more")
     try:
-        lines = raw.decode("utf-8-sig").splitlines(keepends=True)
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} must be UTF-8 ({error})") from None
     for delimiter in ",;\t":
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        # splitlines would split at U+2028 too, which a name may hold
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         try:
             head = [name.strip() for name in next(reader, [])]
             if set(columns) <= set(head):
@@ -50,7 +52,7 @@ def read(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]
         except (csv.Error, IndexError) as error:
             why = "a cell is missing" if isinstance(error, IndexError) else error
             raise ValueError(f"{path} line {reader.line_num} cannot be read: {why}") from None
-    first = lines[0].strip()[:100] if lines else "no line"
+    first = text.split("\n")[0].strip()[:100] if text else "no line"
     raise ValueError(f"{path} must have the columns {', '.join(columns)}, got {first!r}")
 
 

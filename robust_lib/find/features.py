@@ -36,7 +36,9 @@ def load(features) -> np.ndarray:
 def take(listing: Listing, paths) -> None:
     """listing.features become those of the usable samples, standardised. Samples without any are left out."""
     given = listing.features
-    rows = listing.rows = row_of(listing, paths, len(given), "features")
+    own = listing.own_features
+    rows = np.arange(len(given)) if own else row_of(listing, paths, len(given), "features")
+    listing.rows = listing.rows if own else rows
     listing.drop(np.flatnonzero(rows < 0), "it has no row of features")
     listing.drop(np.flatnonzero(~_finite(given)[rows]), "its features hold NaN or infinity")
     kept = np.flatnonzero(listing.usable)

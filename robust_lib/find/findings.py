@@ -20,7 +20,8 @@ class Findings:
     flagged: bool (N,). ranking: int64 (N,), positions, the most suspicious first. suggested: int64 (N,), the
     network's class, of the flagged ones its best other than the given. detections: by detector, "cl" and
     "aum". probs: (N, K), out of sample but for the detector "aum". What cleanlab calls labels and pred_probs
-    are data.labels and probs; flagged is what its find_label_issues returns. out: the folder with the pages.
+    are data.labels and probs; flagged is for the detector "cl" what its find_label_issues returns, for "both"
+    what aum flags as well, less what was decided before. out: the folder with the pages.
     neighbours: each sample's place in feature space; empty where networks were trained on the images.
     key: names the run, and with it the decisions taken on its page. What data.decided has comes last in the
     ranking, and is not flagged.

@@ -10,7 +10,7 @@ import torch
 
 from robust_lib.find.listing import Listing, counted, shown
 
-NO_LABEL = ("", "nan", "none", "null", "?")  # in a CSV or an array, in small letters; -1 see drop_missing
+NO_LABEL = ("", "nan", "none", "null", "?")  # in a CSV or an array, in small letters; -1 see empty_missing
 NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
 WHOLE = re.compile(r"([+-]?(?:0|[1-9]\d*))(?:\.0*)?", re.ASCII)  # 01 may be a code
 

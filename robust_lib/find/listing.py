@@ -37,7 +37,7 @@ class Samples:
     texts: what a table has in its column text. files: None for a sample without a picture. pixels: of each
     sample of an array, uint8 (H, W) or (H, W, 3). scales: of deep pictures, by kind. stamp: md5 of what the
     source lists, with the files' sizes and times. copies: of each sample left out as a copy within its class,
-    by place in the source, the one that is kept.
+    or as a file that another row names, by place in the source, the one that is kept.
     """
 
     source: Path
@@ -77,7 +77,8 @@ class Listing(Samples):
     emptied: the words, in small letters, that were read as "no label". probs: (N, K), and columns, their
     names if they have any. usable: bool (N,). decisions: what was decided of each before (mend writes it into
     its results), "" for nothing. rows: int64 (N,), its row of features or probs, -1 for none; None before
-    these are read. table: what a CSV holds beside path and label.
+    these are read. own_features: whether they came with the labels, so that they have the rows of the source.
+    table: what a CSV holds beside path and label.
     """
 
     labels: list[str]
@@ -90,6 +91,7 @@ class Listing(Samples):
     emptied: set[str] = field(default_factory=set)
     decisions: list[str] = field(default_factory=list)
     rows: np.ndarray | None = None
+    own_features: bool = False
     table: Table | None = None
 
     def __post_init__(self):

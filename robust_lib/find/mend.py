@@ -54,8 +54,9 @@ def mend(run, decisions, out=None, folder: str | None = None) -> Mended:
     columns if the input is a CSV, or for an .npz if it is one; "links" or "copies" for a copy of a folder of
     images, of hard links or of files. out: a new file or folder; by default mended.csv, mended.npz or mended/
     in run. Dropped samples are left out. What is unsure or undecided stays as it is, and so does what `find`
-    left out, but for copies of a picture within its class, which follow it. Labels are written as they were
-    read. Links share their content with the input: edit neither.
+    left out, but for copies of a picture within its class and further rows of a file, which follow it, and
+    links to nothing, which no folder gets. Labels are written as they were read. Links share their content
+    with the input: edit neither.
     Raises ValueError for a run that is not finished, an input that is not as the run saw it, decisions of
     another run or that cannot be taken, and an `out` that is there or inside the input.
     """
@@ -223,7 +224,7 @@ def _path_from(listing: Listing, n: int, folder: Path) -> str:
 
 
 def _copy(listing: Listing, taken: dict, out: Path, rows: list[int] | None, link: bool) -> list[str]:
-    """Every image in the folder of its class. The samples that lie under another name than before, in words.
+    """Every image in the folder of its class. What is another there than in the source, in words.
 
     It is built beside `out`, so that a stopped call leaves nothing half done there.
     """
@@ -231,7 +232,7 @@ def _copy(listing: Listing, taken: dict, out: Path, rows: list[int] | None, link
     if building.exists():
         shutil.rmtree(building)
     names = {shown(file.relative_to(listing.root).parts[0]): n for n, file in enumerate(listing.files)}
-    log, renamed = io.StringIO(), []
+    log, renamed, absent = io.StringIO(), [], []
     writer = csv.writer(log, lineterminator="\n")
     writer.writerow(["path", "label", cells.DECISION, cells.ROW])
     moves = [n for n, one in taken.items() if one.label not in ("", listing.labels[n])]
@@ -239,6 +240,9 @@ def _copy(listing: Listing, taken: dict, out: Path, rows: list[int] | None, link
     for n in [*stay, *moves]:
         word, label = _decided(listing, taken, n)
         if word == "drop":
+            continue
+        if not listing.files[n].exists():
+            absent.append(listing.paths[n])
             continue
         parts = listing.files[n].relative_to(listing.root).parts
         label = label or listing.labels[n]
@@ -251,7 +255,10 @@ def _copy(listing: Listing, taken: dict, out: Path, rows: list[int] | None, link
         writer.writerow([*map(cells.defused, (path, label)), word, _row(rows, n)])
     (building / folders.DECISIONS).write_text(log.getvalue(), encoding="utf-8")
     building.rename(out)
-    return renamed
+    told = renamed and [
+        f"{many(len(renamed), 'file')} got another name, as there was one of that name: {few(renamed, '; ')}"
+    ]
+    return told + [f"not in it: {many(len(absent), 'link')} to nothing, {few(absent)}"] * bool(absent)
 
 
 def _free(target: Path) -> Path:
@@ -263,20 +270,18 @@ def _free(target: Path) -> Path:
 
 
 def _place(file: Path, target: Path, link: bool) -> None:
-    """ValueError where it cannot be done: a link across file systems, a file that is gone."""
+    """ValueError where it cannot be done, such as a link across file systems."""
     try:
         if link:
             os.link(os.path.realpath(file), target)
-        elif file.exists():
-            shutil.copy2(file, target)
         else:
-            raise FileNotFoundError("a link to nothing")
+            shutil.copy2(file, target)
     except OSError as error:
         hint = "; copies can be made everywhere" if link else ""
         raise ValueError(f"{shown(file)} cannot be brought to {shown(target)} ({error}){hint}") from None
 
 
-def _told(out: Path, listing: Listing, taken: dict[int, Decision], renamed: list[str]) -> Mended:
+def _told(out: Path, listing: Listing, taken: dict[int, Decision], moved: list[str]) -> Mended:
     words = Counter(one.word for one in taken.values())
     changed = sum(one.label not in ("", listing.labels[n]) for n, one in taken.items())
     each = ", ".join(f"{words[word]:,} {word}" for word in DECISIONS if words[word])
@@ -285,9 +290,4 @@ def _told(out: Path, listing: Listing, taken: dict[int, Decision], renamed: list
         f"{many(changed, 'label', 'is')} changed, {many(words['drop'], 'sample')} dropped; all others are as "
         "they were",
     ]
-    if renamed:
-        lines.append(
-            f"{many(len(renamed), 'file')} got another name, as there was one of that name: "
-            f"{few(renamed, '; ')}"
-        )
-    return Mended(out, changed, words["drop"], [*lines, f"written: {out}"])
+    return Mended(out, changed, words["drop"], [*lines, *moved, f"written: {out}"])

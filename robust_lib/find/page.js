@@ -184,7 +184,7 @@ function turn(pages, focus = true) {
   if (at("cards").getBoundingClientRect().top < 0) at("cards").firstElementChild?.scrollIntoView()
 }
 
-function wanted(n) {
+function wanted() {
   const {given, suggested, flagged, decision, search} = Object.fromEntries(FILTERS.map(id => [id, at(id).value]))
   const text = search.toLowerCase(), needsTwin = at("twins").checked
   const said = {none: made => !made, some: made => made}[decision] ?? (made => made === decision)

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from robust_lib.detection.confident import ROW_SUM_TOLERANCE
 from robust_lib.find.features import row_of
 from robust_lib.find.labels import in_order, in_words
 from robust_lib.find.listing import Listing, few
 
 ARRAYS = ("probs", "pred_probs")  # how the array of an .npz may be called
-SUM_TOLERANCE = 1e-3  # wide enough for a float16 softmax
 LOOKS_TRAINED_ON = 0.99  # the share of given labels from which rows look like those of the training set
 
 
@@ -57,7 +57,7 @@ def _from_csv(file: Path, samples: int) -> tuple[np.ndarray, list[str]]:
     options = {"sep": "\t" if file.suffix.lower() == ".tsv" else ",", "header": None, "encoding": "utf-8-sig"}
     table = pd.read_csv(file, dtype=str, keep_default_na=False, **options)
     first = pd.to_numeric(table.iloc[0], errors="coerce").to_numpy()
-    is_row = (first >= 0).all() and abs(first.sum() - 1) <= SUM_TOLERANCE
+    is_row = (first >= 0).all() and abs(first.sum() - 1) <= ROW_SUM_TOLERANCE
     names = [] if is_row and len(table) != samples + 1 else [in_words(cell) for cell in table.iloc[0]]
     rows = table.iloc[1:] if names else table
     return rows.replace("", "nan").to_numpy().astype(np.float64), names
@@ -67,6 +67,8 @@ def take(listing: Listing, probs, paths) -> np.ndarray:
     """listing.probs become rows for all samples, listing.columns their names; samples without any are left
     out. Returns as row_of. ValueError for rows that are no probabilities."""
     given, listing.columns = load(probs, len(listing.paths))
+    if not listing.columns and listing.source.is_dir():
+        listing.columns = _columns_of_folder(listing, given.shape[1], paths)
     rows = row_of(listing, paths, len(given), "probs")
     listing.drop(np.flatnonzero(rows < 0), "it has no row of probabilities")
     listing.drop(np.flatnonzero(np.isnan(given).any(1)[rows]), "its probabilities hold NaN")
@@ -76,6 +78,21 @@ def take(listing: Listing, probs, paths) -> np.ndarray:
     return rows
 
 
+def _columns_of_folder(listing: Listing, width: int, paths) -> list[str]:
+    """[] where the classes have one order. torchvision's ImageFolder has 10 before 2, find 2 before 10:
+    ValueError where it cannot be known which of them is meant."""
+    by_number, as_text = in_order(set(listing.labels), ()), sorted(set(listing.labels))
+    if list(by_number) == as_text:
+        return []
+    if paths == "imagefolder" and len(as_text) == width:
+        return as_text
+    raise ValueError(
+        f"probs must have names for its columns, for {listing.source.name} has classes whose order by number "
+        f"({few(by_number)}) is not that of torchvision.ImageFolder ({few(as_text)}): name them in a CSV's "
+        "header or an .npz's classes; or say that rows and columns are torchvision's, by paths 'imagefolder'"
+    )
+
+
 def _check(probs: np.ndarray, rows: np.ndarray) -> None:
     """rows: of each of probs (N, K), its place in the file."""
     outside = (probs < -1e-6) | (probs > 1 + 1e-6)
@@ -83,7 +100,7 @@ def _check(probs: np.ndarray, rows: np.ndarray) -> None:
     if outside.any():
         n, k = np.argwhere(outside)[0]
         raise ValueError(f"probs must lie in 0 … 1, got {probs[n, k]:.6g} in row {rows[n]}: {hint}")
-    wrong = np.abs(probs.sum(1) - 1) > SUM_TOLERANCE
+    wrong = np.abs(probs.sum(1) - 1) > ROW_SUM_TOLERANCE
     if wrong.any():
         n = wrong.argmax()
         count = f"{wrong.sum():,} of {len(probs):,} rows do not, the first is row {rows[n]}"

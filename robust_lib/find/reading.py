@@ -104,7 +104,7 @@ def read(source, features=None, least: int = 2, paths=None, missing=None, probs=
 def list_paths(source) -> str:
     """The images of a folder, or the paths of a CSV, one a line, as `paths` takes them."""
     orders = list_samples(Path(source), True, None).orders
-    if not orders:
+    if not any(map(any, orders.values())):
         raise ValueError(f"source must be a folder or a .csv, got {str(source)!r}, which holds no paths")
     return "".join(f"{path}\n" for path in next(iter(orders.values())))
 

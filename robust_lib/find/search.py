@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from robust_lib import detection, losses, records, training
+from robust_lib.data.noise import check_seed
 from robust_lib.detection import Detection, ThresholdRun
 from robust_lib.find import backbones, calibration, neighbours, pages, probabilities, reading
 from robust_lib.find.backbones import Backbone
@@ -175,6 +176,12 @@ def find(
     if detector not in DETECTORS or (isinstance(loss, str) and loss not in LOSSES):
         allowed = f"one of {', '.join(DETECTORS)}, and loss one of {', '.join(LOSSES)} or a loss"
         raise ValueError(f"detector must be {allowed}, got {detector!r} and {loss!r}")
+    loss = LOSSES[loss] if isinstance(loss, str) else loss
+    if not isinstance(loss, losses.Loss):
+        raise ValueError(f"loss must be a loss of robust_lib.losses, got {type(loss).__name__}")
+    if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1):
+        raise ValueError(f"epochs must be an integer of at least 1, got {epochs!r}")
+    check_seed(seed)
     out = _output_folder(out, Path(source))
     asked = weights is not None or backbone is not None
     own = features is not None or probs is not None
@@ -190,12 +197,11 @@ def find(
         use = "they count as right" if data.probs is not None else "training sees them"
         before = many(data.decided.sum(), "sample")
         summary.append(f"{before} decided before: {use}, the page shows the others")
-    loss = LOSSES[loss] if isinstance(loss, str) else loss
+    device = training.pick_device(device)
     marks = _marks(data, (str(eyes), str(loss), epochs, seed, detector), own, missing)
     _begin(out, data, detector, summary, marks)
     if data.probs is not None:
         return _judge(data, out, summary, marks, began)
-    device = training.pick_device(device)
     data = _seen(eyes, data, out, device, progress) if eyes else data
     job = _job(data, loss, epochs, seed, str(device), progress, eyes)
     return _search(job, data, detector, out, summary, marks, began)
@@ -341,25 +347,25 @@ def _job(
 ) -> Job:
     labels = torch.from_numpy(data.labels)
     if data.features is None:
-        network, recipe, inputs = "stride_cnn", IMAGES, _standardised(data.images)
+        network, recipe, inputs = "stride_cnn", IMAGES, standardised(data.images)
     elif eyes:
         network, recipe, inputs = "linear", FEATURES, data.features
     else:
         fewest = min(len(train) for train, _ in detection.split(labels, FOLDS, seed))
-        network, recipe, inputs = "mlp", _mlp_recipe(fewest), data.features
+        network, recipe, inputs = "mlp", mlp_recipe(fewest), data.features
     recipe = replace(recipe, epochs=recipe.epochs if epochs is None else epochs)
     device, backbone = str(training.pick_device(device)), str(eyes or backbones.NONE)
     return Job(inputs, labels, len(data.classes), network, loss, recipe, seed, device, progress, backbone)
 
 
-def _standardised(images: Tensor) -> Tensor:
+def standardised(images: Tensor) -> Tensor:
     """Mean 0 and deviation 1 for each channel; in place, as they may be large."""
     inputs = images.float().div_(255)
     inputs.sub_(inputs.mean((0, 2, 3), keepdim=True))
     return inputs.div_(inputs.std((0, 2, 3), keepdim=True).clamp(min=1e-6))
 
 
-def _mlp_recipe(samples: int) -> training.Recipe:
+def mlp_recipe(samples: int) -> training.Recipe:
     """It needs a number of steps: few samples to train on are seen in more epochs."""
     recipe = FEATURES if samples < MANY else MANY_FEATURES
     batches = math.ceil(samples / recipe.batch_size)
@@ -520,9 +526,8 @@ def _expected_lines(found: Findings) -> list[str]:
     looks = [n for n in calibration.LOOKS if n < len(found.ranking)]
     last = calibration.stop(table)
     lines = [f"labels expected to be wrong: {'; '.join(map(among, [*looks, len(found.ranking)]))}"]
-    few = (
-        f"among the next {calibration.WINDOW} fewer than {100 * calibration.STOP_AT:.0f} % are expected to be"
-    )
+    window = calibration.window(len(found.ranking))
+    few = f"among the next {window} fewer than {math.ceil(window * calibration.STOP_AT)} are expected to be"
     if last == 0:
         return [*lines, f"from the start, {few} wrong: few labels are, or none"]
     held = 100 * np.interp(last, table["first"], table.planted)

@@ -75,7 +75,8 @@ def _files(rows: list[Row], folder: Path) -> tuple[list[Path], list[str]]:
 
 
 def _drop_repeated(listing: Listing, lines: list[int], labels_suffice: bool) -> None:
-    """Leaves out rows of a file that another row names; of these, the first that has a label counts."""
+    """Leaves out rows of a file that another row names; of these, the first that has a label counts,
+    and the others follow it."""
     root, first = listing.root, {}
     files = [name and os.path.abspath(root / name) for name in listing.orders["rows"]]
     for n in sorted(range(len(files)), key=lambda n: not listing.labels[n]):
@@ -86,6 +87,7 @@ def _drop_repeated(listing: Listing, lines: list[int], labels_suffice: bool) -> 
             listing.drop(n, f"no path in line {lines[n]}")
         if not file or other == n:
             continue
+        listing.copies[n] = other
         here, there = listing.labels[n], listing.labels[other]
         if here == there:
             listing.drop(n, f"given twice, with {'the same label' if here else 'no label either time'}")

@@ -257,7 +257,7 @@ def cells(artefact: str, scale: str = "paper", folder: Path | None = None, best:
 def _printed(artefact: str) -> dict[tuple[tuple, str], Reported]:
     """The printed numbers by key (data, noise, rate, loss) and metric; BL's two times, for each gradient."""
     return {
-        ((row.data, row.noise, _rate(row.noise, row.rate), loss), row.metric): row
+        ((row.data, row.noise, rate(row.noise, row.rate), loss), row.metric): row
         for row in reported.table(artefact)
         for loss in (BLURRY.values() if row.loss == "BL" else (row.loss,))
     }
@@ -301,7 +301,7 @@ def _groups(artefact: str, source: Source, scale: str, folder: Path | None) -> d
     noises = [words.get(record["noise"], record["noise"]) for record in records]
     frame = pd.DataFrame({"record": records, "loss": [label(artefact, record) for record in records]})
     frame["place"] = [
-        (record["data"], noise, _rate(noise, record["rate"]))
+        (record["data"], noise, rate(noise, record["rate"]))
         for record, noise in zip(records, noises, strict=True)
     ]
     frame["differs"] = [differences(record, source) for record in records]
@@ -315,7 +315,7 @@ def _groups(artefact: str, source: Source, scale: str, folder: Path | None) -> d
     return {(*place, loss): list(members) for (place, loss), members in groups}
 
 
-def _rate(noise: str, rate: float | None) -> float | None:
+def rate(noise: str, rate: float | None) -> float | None:
     """People's labels have the rate they have: a trial does not name it, and the papers round it."""
     return None if noise.startswith("human") else rate
 

@@ -65,9 +65,17 @@ class Side:
         if self.scale == PRINTED:
             for row in reported.table(artefact):
                 for loss in comparison.BLURRY.values() if row.loss == "BL" else (row.loss,):
-                    _put(found, (row.data, row.noise, _rate(row), ""), loss, row.metric, {0: row.mean})
+                    _put(
+                        found,
+                        (row.data, row.noise, comparison.rate(row.noise, row.rate), ""),
+                        loss,
+                        row.metric,
+                        {0: row.mean},
+                    )
             return found
-        printed = {(row.data, row.noise, _rate(row)) for row in reported.table(artefact)}
+        printed = {
+            (row.data, row.noise, comparison.rate(row.noise, row.rate)) for row in reported.table(artefact)
+        }
         stand_ins = comparison.SOURCES[artefact].stand_ins
         for cell in comparison.cells(artefact, self.scale, self.folder, best):
             words = tuple(stand_ins.get(word, word) for word in (cell.data, cell.noise))
@@ -89,10 +97,6 @@ class Side:
 
 def _put(found: Numbers, place: Place, loss: str, metric: str, values: dict[int, float]) -> None:
     found.setdefault(place, {}).setdefault(loss, {})[metric] = values
-
-
-def _rate(row: reported.Reported) -> float | None:
-    return None if row.noise.startswith("human") else row.rate
 
 
 def words(place: Place, *more: str) -> str:

@@ -243,6 +243,9 @@ class Moved(Loss):
         odds = (p / (1 - p)) ** self.scale * sympy.exp(self.shift)
         return self.loss.formula(odds / (1 + odds)) / self.scale
 
+    def at_epoch(self, epoch):
+        return Moved(self.loss.at_epoch(epoch), self.scale, self.shift, self.name)
+
     def __repr__(self):
         return f"{_bracketed(self.loss)}.{self.name}"
 
@@ -255,6 +258,9 @@ class Symmetrized(Loss):
 
     def of(self, log_p, log_probs):
         return self.loss.of(log_p, log_probs) - self.loss.of(log_probs, log_probs).mean(1, keepdim=True)
+
+    def at_epoch(self, epoch):
+        return Symmetrized(self.loss.at_epoch(epoch))
 
     def __repr__(self):
         return f"{_bracketed(self.loss)}.symmetrized()"
@@ -278,6 +284,9 @@ class Peered(Loss):
     def values(self, logits, targets):
         n, m = (torch.randperm(len(logits), device=logits.device) for _ in range(2))
         return self.loss.values(logits, targets) - self.loss.values(logits, targets[m])[n]
+
+    def at_epoch(self, epoch):
+        return Peered(self.loss.at_epoch(epoch))
 
     def __repr__(self):
         return f"{_bracketed(self.loss)}.peered()"
@@ -373,7 +382,7 @@ _FACTORIES: dict[str, Callable[..., Loss]] = {}
 
 def get(name: str, **params) -> Loss:
     """The registered loss `name` with these parameters: get("gce", q=0.7). ValueError if unknown."""
-    return _factory(name)(**params)
+    return factory(name)(**params)
 
 
 def names() -> list[str]:
@@ -383,10 +392,10 @@ def names() -> list[str]:
 
 def about(name: str) -> About:
     """What is known of the registered loss `name`. ValueError if unknown."""
-    return _factory(name).about
+    return factory(name).about
 
 
-def _factory(name: str) -> Callable[..., Loss]:
+def factory(name: str) -> Callable[..., Loss]:
     if name not in _FACTORIES:
         raise ValueError(f"no loss is called {name!r}; there are {', '.join(names())}")
     return _FACTORIES[name]

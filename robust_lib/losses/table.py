@@ -46,7 +46,7 @@ def symbolic(name: str):
     """The registered loss with a positive sympy symbol for every numeric parameter."""
     import sympy
 
-    parameters = inspect.signature(algebra._factory(name)).parameters.values()
+    parameters = inspect.signature(algebra.factory(name)).parameters.values()
     numeric = [q.name for q in parameters if type(q.default) in (int, float)]
     greek = {"eps": "epsilon"}
     return zoo.get(name, **{q: sympy.Symbol(greek.get(q, q), positive=True) for q in numeric})

@@ -40,9 +40,9 @@ def fit_together(
     Each gets what `fit(heads[k], features, labels, losses[k], recipes[k], seed=seed)` gives, to rounding: the
     sums are taken in another order; a peer loss draws other pairs. recipes may differ in l1 alone. recorders:
     for each head its own, all of when="train". A head whose loss stops being finite goes on with the others,
-    but its history ends there. A model alone may be any network: `fit` trains it. Other arguments as `fit`.
-    ValueError: heads that are not linear or of different shapes, other numbers of losses or recipes than of
-    heads, recipes or recorders of another kind, and as `fit`.
+    but its history ends there. A model alone may be any network: `fit` trains it. Other arguments as
+    `fit`. ValueError: heads that are not linear, of different shapes, without a bias, or one twice; other
+    numbers of losses or recipes than of heads, recipes or recorders of another kind, and as `fit`.
     """
     recorders = recorders or [()] * len(heads)
     _check_counts(heads, {"losses": losses, "recipes": recipes, "recorders": recorders})
@@ -78,8 +78,8 @@ class _Member:
 
 
 def _plain(loss: Loss, epochs: int) -> bool:
-    """Whether the loss is a function of p_y in every epoch; a delayed one is two."""
-    return all(loss.at_epoch(epoch).sees == "p" for epoch in (1, epochs))
+    """Whether the loss is a function of p_y in every epoch; a delayed one is several."""
+    return all(loss.at_epoch(epoch).sees == "p" for epoch in range(1, epochs + 1))
 
 
 def _check_counts(heads: Sequence, each: dict[str, Sequence]) -> None:
@@ -95,6 +95,10 @@ def _check(heads, features, labels, recipes, recorders) -> None:
         raise ValueError(
             f"heads must be linear and features (N, D), got {kinds} and features {tuple(features.shape)}"
         )
+    if len({id(head) for head in heads}) < len(heads):
+        raise ValueError("heads must be different networks, got one of them twice")
+    if any(head.bias is None for head in heads):
+        raise ValueError("heads must have a bias, got one without")
     if len(shapes := {tuple(head.weight.shape) for head in heads}) > 1:
         raise ValueError(f"heads must be of one shape (K, D), got {sorted(shapes)}")
     if len({replace(recipe, l1=0.0) for recipe in recipes}) > 1:

@@ -21,10 +21,18 @@ COLLAPSE_SHARE = 0.99  # a network that gives one class to this share of a mixed
 
 
 def pick_device(device: str) -> torch.device:
-    """The named device; "auto" is CUDA where there is one, else the CPU; "cuda" this thread's current GPU."""
+    """The named device; "auto" is CUDA where there is one, else the CPU; "cuda" this thread's current GPU.
+
+    ValueError for a name that torch does not know, and for CUDA where there is none.
+    """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    place = torch.device(device)
+    try:
+        place = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device must be auto, cpu, cuda or cuda:N, got {device!r} ({error})") from None
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device must be auto or cpu where torch finds no CUDA device, got {device!r}")
     if place.type == "cuda" and place.index is None:  # fit works in a thread whose current GPU is another
         place = torch.device("cuda", torch.cuda.current_device())
     return place

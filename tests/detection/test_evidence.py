@@ -41,8 +41,12 @@ def test_cross_validation_predicts_every_sample_once_from_a_model_that_never_saw
 def test_a_network_that_has_seen_the_other_folds_is_refused(digits):
     images, labels = digits[0][:100], digits[1][:100]
     model = small(images)
-    with pytest.raises(ValueError, match="build must make a new network for every fold, got the same one"):
-        detection.cross_validate(lambda seed: model, images, labels, losses.ce(), Recipe(epochs=1), folds=2)
+    given = (lambda seed: model, images, labels, losses.ce(), Recipe(epochs=1))
+    with pytest.raises(ValueError, match="build must make a new network for every training, got the same"):
+        detection.cross_validate(*given, folds=2)
+    model = small(images, classes=11)
+    with pytest.raises(ValueError, match="build must make a new network for every training, got the same"):
+        list(detection.threshold_runs(*given, classes=10, runs=2))
 
 
 def test_cross_validation_names_too_many_folds(digits):

@@ -1,5 +1,6 @@
 """calibration: probabilities against truth that is drawn from the model, and curves against plain sums."""
 
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -110,7 +111,8 @@ def test_the_curve_sums_up_the_ranking():
     assert (table.high <= table["first"]).all()
     assert ((table.low <= table.expected) & (table.expected <= table.high)).all()
     assert table.next[49] == pytest.approx(probability[ranking][50:150].mean())
-    assert table.next[299] == pytest.approx(probability[ranking][200:].mean())
+    assert table.next[269] == pytest.approx(probability[ranking][270:].sum() / 100)
+    assert table.next[299] == 0
     assert table.planted[149] == pytest.approx(0.5)
 
 
@@ -121,6 +123,27 @@ def test_long_curves_have_the_first_places_in_round_numbers(samples, rows, some)
     table = calibration.curve(estimate_of(np.zeros(samples)), np.arange(samples))
     assert rows - 2 <= len(table) <= calibration.POINTS + 4
     assert {*some, *calibration.LOOKS, samples} <= set(table["first"])
+
+
+@pytest.mark.parametrize("samples", [50, 80, 100, 101, 150])
+def test_of_few_samples_as_many_count_as_there_are(samples):
+    """The first quarter is wrong: looking pays until fewer than a tenth of the window's are left."""
+    wrong = np.arange(samples) < samples // 4
+    table = calibration.curve(estimate_of(wrong.astype(float)), np.arange(samples))
+    window = min(100, samples)
+    left = [wrong[n : n + 100].sum() for n in range(1, samples + 1)]
+    np.testing.assert_allclose(table.next, np.array(left) / window)
+    last = calibration.stop(table)
+    assert wrong[last:].sum() < window / 10 <= wrong[last - 1 :].sum() + 1
+    assert 0 < last <= samples // 4
+
+
+def test_labels_that_are_certain_leave_nothing_to_plant():
+    labels = np.arange(40) % 4
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table = calibration.curve(calibration.estimate(labels, np.eye(4)[labels]), np.arange(40))
+    assert table.planted.tolist() == [0] * 40
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,49 @@ def test_a_copy_of_a_folder(pets, tmp_path, how):
     assert [problem.path for problem in data.problems] == ["cat/broken.png", "cat/old/copy of 0.png"]
 
 
+@pytest.mark.parametrize("how", ["links", "copies"])
+def test_a_link_to_nothing_does_not_stop_a_copy(pets, tmp_path, how):
+    images = tree(pets)
+    (pets / "cat" / "lost.png").symlink_to(tmp_path / "nowhere.png")
+    run(pets, tmp_path / "out")
+    file = decide(tmp_path / "out", tmp_path / "d.csv", ("dog/7.png", "drop", ""))
+    told = mended_by(tmp_path / "out", file, folder=how)
+    del images["dog/7.png"]
+    assert tree(told.out) == images
+    assert "not in it: 1 link to nothing, cat/lost.png" in told.summary
+
+
+@pytest.mark.parametrize("decision", [("drop", ""), ("class", "b")])
+def test_further_rows_of_a_file_follow_its_first(tmp_path, decision):
+    """With the same label, with another one, and with none."""
+    for n in range(12):
+        save(tmp_path / f"{n}.png", n)
+    rows = [f"{n}.png,{'ab'[n % 2]}" for n in range(12)] + ["4.png,a", "4.png,b", "4.png,"]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    run(tmp_path / "list.csv", tmp_path / "out")
+    file = decide(tmp_path / "out", tmp_path / "d.csv", ("4.png", *decision))
+    table = pd.read_csv(mended_by(tmp_path / "out", file).out, keep_default_na=False)
+    labels = table.label[table.path.str.endswith("/4.png")]
+    assert labels.tolist() == ([] if decision[0] == "drop" else ["b"] * 4)
+
+
+def test_a_mended_pack_has_its_own_rows_of_features(tmp_path):
+    """Those of the probabilities, which are not in it, stay those from before."""
+    labels, features = np.arange(30) % 3, np.random.default_rng(0).normal(size=(30, 4))
+    probs = np.full((30, 3), 0.1) + 0.7 * np.eye(3)[labels]
+    np.savez(tmp_path / "pack.npz", labels=labels, features=features)
+    search.find(tmp_path / "pack.npz", tmp_path / "out", probs=probs)
+    file = decide(tmp_path / "out", tmp_path / "d.csv", ("3", "drop", ""))
+    told = mended_by(tmp_path / "out", file)
+    kept = np.delete(np.arange(30), 3)
+    data = reading.read(told.out, probs=probs)
+    assert data.rows.tolist() == kept.tolist()
+    np.testing.assert_allclose(data.probs, probs[kept])
+    alone = reading.read(told.out)
+    whole = reading.read(tmp_path / "pack.npz").features
+    assert torch.corrcoef(torch.stack([alone.features[:, 0], whole[kept, 0]]))[0, 1] > 0.999
+
+
 @pytest.mark.parametrize("folder", [None, "copies"])
 def test_find_goes_on_with_what_is_not_decided(pets, tmp_path, folder):
     run(pets, tmp_path / "out")
@@ -334,6 +377,17 @@ def test_a_file_that_a_spreadsheet_program_saved_is_read(finished, tmp_path):
     file.write_bytes(b"\xef\xbb\xbf" + text.encode())
     told = mended_by(finished / "out", file, tmp_path / "m.csv")
     assert told.summary[0] == "of 10 samples, 2 decided: 1 drop, 1 unsure"
+
+
+def test_a_name_may_hold_a_separator_of_lines(tmp_path):
+    """U+2028 ends a line for str.splitlines, but not in a CSV."""
+    for n in range(6):
+        save(tmp_path / "pets" / "cat" / f"{n}\u2028.png", n)
+        save(tmp_path / "pets" / "dog" / f"{n}.png", n + 20)
+    run(tmp_path / "pets", tmp_path / "out")
+    file = decide(tmp_path / "out", tmp_path / "d.csv", ("cat/3\u2028.png", "drop", ""))
+    told = mended_by(tmp_path / "out", file, folder="copies")
+    assert reading.read(told.out).paths[:4] == [f"cat/{n}\u2028.png" for n in (0, 1, 2, 4)]
 
 
 def label_changed(pets):

@@ -140,6 +140,25 @@ def test_rows_in_the_order_of_torchvision(tmp_path):
     assert data.picture(0) is not None
 
 
+def test_columns_of_a_folder_whose_classes_have_two_orders(tmp_path):
+    """ImageFolder has the classes as text, 1, 10, 2; find counts them by number."""
+    from torchvision.datasets import ImageFolder
+
+    root = tmp_path / "numbers"
+    for seed, name in enumerate(f"{label}/{n}.png" for label in ("1", "2", "10") for n in range(3)):
+        save(root / name, seed)
+    theirs = ImageFolder(root)
+    probs = np.eye(3)[theirs.targets] * 0.7 + 0.1
+    message = r"probs must have names for its columns, for numbers .* \(1, 2, 10\) is not that of torchvision"
+    for paths in (None, "sorted"):
+        fails(message, root, probs, paths=paths)
+    named = tmp_path / "named.npz"
+    np.savez(named, probs=probs, classes=np.array(theirs.classes))
+    for data in (reading.read(root, probs=probs, paths="imagefolder"), reading.read(root, probs=named)):
+        assert data.classes == ("1", "2", "10")
+        assert data.probs.argmax(1).tolist() == data.labels.tolist()
+
+
 def test_a_mended_list_says_which_rows_are_left(tmp_path):
     lines = ["a,cat,keep,3", "b,cat,,1", "c,dog,,0", "d,dog,,4"]
     source = table(tmp_path, *lines, header="path,label,find_decision,find_row")

@@ -258,12 +258,33 @@ def test_where_it_writes(tmp_path, monkeypatch):
     assert snapshot(root) == before
 
 
+WRONG = {
+    ("loss", torch.nn.CrossEntropyLoss()): "loss must be a loss of robust_lib.losses, got CrossEntropyLoss",
+    ("epochs", 0): "epochs must be an integer of at least 1, got 0",
+    ("seed", -1): "seed must be an integer >= 0, got -1",
+    ("device", "gpu"): "device must be auto, cpu, cuda or cuda:N, got 'gpu'",
+}
+
+
+def test_a_call_that_is_refused_leaves_a_finished_run_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    source, _ = digits(tmp_path / "digits.npz", count=60)
+    run(source, tmp_path / "out", epochs=1, detector="cl")
+    before = snapshot(tmp_path / "out")
+    with pytest.raises(ValueError, match="device must be auto or cpu where torch finds no CUDA device"):
+        run(source, tmp_path / "out", epochs=1, detector="cl", device="cuda")
+    assert snapshot(tmp_path / "out") == before
+
+
 def test_what_cannot_be_done_is_said(tmp_path, monkeypatch, capsys):
     source, _ = digits(tmp_path / "digits.npz")
     with pytest.raises(ValueError, match="detector must be one of cl, aum, both, .* got 'nn' and 'gce'"):
         run(source, tmp_path / "out", detector="nn")
     with pytest.raises(ValueError, match="loss one of ce, focal, .* got 'both' and 'mse'"):
         run(source, tmp_path / "out", loss="mse")
+    for wrong, message in WRONG.items():
+        with pytest.raises(ValueError, match=message):
+            run(source, tmp_path / "out", **dict([wrong]))
     assert not (tmp_path / "out").exists()
     monkeypatch.setattr(search, "IMAGES", replace(search.IMAGES, lr=1e30))
     with pytest.raises(ValueError, match="training with ce\\(\\) diverged: take another loss"):
@@ -500,3 +521,7 @@ def test_the_command_lists_the_order_of_features(tmp_path):
     assert "say which by paths" in refused.output
     taken = CliRunner().invoke(__main__.main, [*command, "--paths", "sorted", "--missing", "x"])
     assert "at least two classes are needed" in taken.output  # the order is accepted; 4 samples are too few
+    (tmp_path / "texts.csv").write_text("label,text\na,one\nb,two\n")
+    nothing = CliRunner().invoke(__main__.main, ["find", str(tmp_path / "texts.csv"), "--list"])
+    assert nothing.exit_code == 1
+    assert "which holds no paths" in nothing.output

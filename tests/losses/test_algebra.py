@@ -214,6 +214,11 @@ def test_delay_uses_ce_up_to_and_including_epoch_d():
     with pytest.raises(ValueError, match=r"call loss.at_epoch\(epoch\) first"):
         loss(*random_batch())
     assert losses.gce().delayed(0).at_epoch(1).name == "gce"
+    late = losses.gce().delayed(1)
+    assert [repr(late.peered().at_epoch(e)) for e in (1, 2)] == ["ce().peered()", "gce(q=0.7).peered()"]
+    assert repr(late.symmetrized().at_epoch(2)) == "gce(q=0.7).symmetrized()"
+    moved = losses.mae().scaled(2.0, classes=10)
+    assert repr(moved.at_epoch(2)) == repr(moved)
     with pytest.raises(ValueError, match="epochs count from 1; got 0"):
         loss.at_epoch(0)
 

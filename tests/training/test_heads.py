@@ -70,6 +70,18 @@ def test_a_head_that_diverges_ends_and_leaves_the_others_alone(pixels):
     torch.testing.assert_close(found[2].model.weight, alone.model.weight, rtol=1e-3, atol=1e-4)
 
 
+def test_a_loss_may_be_delayed_twice(pixels):
+    """It sees p_y in the first and the last epoch, and all classes in between."""
+    twice = losses.ce().delayed(2, first=losses.nce().delayed(1))
+    assert [twice.at_epoch(epoch).name for epoch in (1, 2, 3)] == ["ce", "nce", "ce"]
+    given = (*pixels, [losses.mae(), twice], [Recipe(epochs=3)] * 2)
+    together = fit_together(heads(pixels[0], 2), *given, device="cpu")[1]
+    alone = fit(heads(pixels[0], 2)[1], *pixels, twice, Recipe(epochs=3), device="cpu")
+    assert [row["loss"] for row in together.history] == pytest.approx(
+        [row["loss"] for row in alone.history], rel=1e-4
+    )
+
+
 def test_one_model_may_be_any_network(pixels):
     features, labels = pixels
     recipe = Recipe(epochs=1)
@@ -100,6 +112,11 @@ def test_heads_are_seeded_and_fresh(pixels):
         ({"recipes": [Recipe(epochs=1), Recipe(epochs=2)]}, "recipes must differ in l1 alone"),
         ({"heads": [nn.Linear(784, 10), nn.Linear(784, 9)]}, r"one shape \(K, D\), got \[\(9, 784\), \(10,"),
         ({"heads": [nn.Linear(784, 10), nn.ReLU()]}, r"heads must be linear .* got Linear, ReLU"),
+        ({"heads": [nn.Linear(784, 10)] * 2}, "heads must be different networks, got one of them twice"),
+        (
+            {"heads": [nn.Linear(784, 10), nn.Linear(784, 10, bias=False)]},
+            "must have a bias, got one without",
+        ),
         ({"heads": []}, "losses must be one for each head, got 2 for 0 heads"),
         ({"features": torch.zeros(600, 1, 28, 28)}, r"features \(N, D\), got Linear and features \(600, 1"),
         ({"labels": torch.zeros(5, dtype=torch.int64)}, "with one label each"),
