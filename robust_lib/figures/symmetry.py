@@ -97,7 +97,7 @@ def decomposition(chosen: dict, classes: int = 3, reach: float = 4.0):
     for ax, loss in members:
         table = loss.table(rows)
         rest = table.mean(1)
-        parts = {"loss": table[:, 0], "symmetric part": table[:, 0] - rest, "class-insensitive part": rest}
+        parts = {"loss": table[:, 0], "symmetric part": table[:, 0] - rest, "label-blind part": rest}
         draw_lines(ax, {label: (score, values) for label, values in parts.items()})
         ax.axhline(0, color="0.6", linewidth=0.6)
         ax.set_xlabel("score of the labelled class")
