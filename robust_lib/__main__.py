@@ -246,7 +246,7 @@ def sweep(name, show, scale, where, results, **options) -> None:
     default="gce",
     show_default=True,
     help="ce, focal, gce, anl_ce, anl_fl, blurry or piecewise_zero, with the parameters of HS. gce had the "
-    "best F1 in our trials at 10 % and at 30 % wrong labels.",
+    "best mean F1 of them in our trials on three sets with several kinds of noise.",
 )
 @click.option(
     "--detector",
