@@ -314,6 +314,13 @@ def test_right_wrong_and_not_attempted(exercise, capsys):
         assert checks.check(exercise, lambda *_: ...) == "not attempted"
 
 
+@pytest.mark.parametrize(
+    "answer", [lambda norms, rates: (norms * rates).sum() / rates.sum(), ANSWERS["09.4"][0]]
+)
+def test_what_is_given_can_be_summed_by_torch_and_by_hand(answer):
+    assert checks.check("09.4", answer) == "right"
+
+
 def test_an_answer_that_raises_is_wrong_and_says_why(capsys):
     assert checks.check("01.1", lambda p: p / undefined) == "wrong"  # noqa: F821
     assert "raised NameError" in capsys.readouterr().out

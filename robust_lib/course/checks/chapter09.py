@@ -2,6 +2,8 @@
 
 import math
 
+import torch
+
 from robust_lib.course.checks.grading import called, equal, grader, one_of
 from robust_lib.losses import weights
 
@@ -54,9 +56,9 @@ def _factor_of_nce(answer):
 
 @grader("09.4")
 def _alpha(answer):
-    norms, rates = [2.0, 1.0, 0.5], [0.1, 0.05, 0.0]
+    norms, rates = torch.tensor([[2.0, 1.0, 0.5], [0.1, 0.05, 0.0]], dtype=torch.float64)
     alpha = called(answer, norms, rates, shape=())
-    if equal(alpha, sum(norms) / 3):
+    if equal(alpha, 3.5 / 3):
         return "that is the plain mean; a step counts as much as its learning rate"
     if equal(alpha, 2.0):
         return "that is the formula as printed, with ‖∇Δ‖ = 2; take the gradient of the loss"
