@@ -82,10 +82,12 @@ def course(
 
     if student and (shake or in_place or profile != "quick" or given):
         raise click.UsageError("--student goes with --only and --out alone: it runs nothing")
+    out = out or Path("build/student" if student else "build/course")
+    if out.resolve() in {path.parent.resolve() for path in runner.NOTEBOOKS}:
+        raise click.UsageError(f"--out must be another folder than that of the notebooks, got {out}")
     if student:
-        _student(only, out or Path("build/student"))
+        _student(only, out)
         return
-    out = out or Path("build/course")
     if shake and (in_place or profile != "quick" or "SEED" in given):
         raise click.UsageError("--shake goes with --only, -p and --seeds alone, and chooses SEED itself")
     try:
@@ -129,6 +131,17 @@ def gallery() -> None:
 @main.group()
 def bench() -> None:
     """Measure what things cost on this machine."""
+
+
+def _device(context: click.Context, option: click.Parameter, name: str) -> str:
+    if name not in ("auto", "cpu"):  # which need no torch to be told
+        from robust_lib import training
+
+        try:
+            training.pick_device(name)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+    return name
 
 
 @bench.command("losses")
@@ -181,7 +194,7 @@ def bench_aum() -> None:
 @click.option("--size", type=click.Choice(["mini", "full"]), default="mini", show_default=True)
 @click.option("--epochs", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--device", default="cpu", show_default=True)
+@click.option("--device", default="cpu", show_default=True, callback=_device)
 def bench_training(name: str, size: str, epochs: int, seeds: int, device: str) -> None:
     """The HS network: fit, in float32 and, where there is hardware for it, bfloat16, against a torchvision +
     DataLoader loop."""
@@ -197,7 +210,7 @@ def bench_training(name: str, size: str, epochs: int, seeds: int, device: str) -
 
 
 @bench.command("growth")
-@click.option("--device", default="auto", show_default=True)
+@click.option("--device", default="auto", show_default=True, callback=_device)
 def bench_growth(device: str) -> None:
     """Seconds and peak memory against images, classes and losses to try, into results/growth.jsonl."""
     from robust_lib.sweeps import growth
@@ -231,7 +244,7 @@ def sweep(name, show, scale, where, results, **options) -> None:
         return
     try:
         counts = sweeps.run_named(name, scale, where, folder=results, **options)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, OSError) as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
         raise click.ClickException("stopped; the same command goes on from here") from None
@@ -373,7 +386,7 @@ def record() -> None:
 
 
 @record.command("verdicts")
-@click.option("--device", default="auto", show_default=True)
+@click.option("--device", default="auto", show_default=True, callback=_device)
 def record_verdicts(device: str) -> None:
     """Chapter 15: detectors against people, on full MNIST and CIFAR-10; eight minutes on one idle core."""
     from robust_lib.sweeps import against_people

@@ -213,12 +213,23 @@ def read_rgb(file: str | Path, size: int) -> np.ndarray:
     try:
         with Image.open(file) as picture:
             picture.draft(None, (size, size))
-            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+            return np.array(as_rgb(ImageOps.exif_transpose(picture)))
     except Exception as error:  # decoders raise many kinds
         raise ValueError(f"{file} cannot be read as a picture: {downloads.reason(error)}") from error
 
 
+def as_rgb(picture):
+    """The PIL image with 8 bits for each of red, green and blue. ValueError for deeper ones, which Pillow
+    would cut off at 255."""
+    if picture.mode == "F" or picture.mode.startswith("I"):
+        raise ValueError(f"it has more than 8 bits (mode {picture.mode}): scale it to 8 bits first")
+    return picture.convert("RGB")
+
+
 def _check(pictures: torch.Tensor | Sequence) -> None:
+    if isinstance(pictures, str | Path | np.ndarray):
+        kind = type(pictures).__name__
+        raise ValueError(f"pictures must be a uint8 tensor (N, 1 or 3, H, W), or a list of files; got {kind}")
     if not len(pictures):
         raise ValueError("pictures must be at least one; got none")
     if isinstance(pictures, torch.Tensor):

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from robust_lib.data import noise
 from robust_lib.data.downloads import DataError
+from robust_lib.data.features import as_rgb
 from robust_lib.data.noise import one_of
 
 CLOTHING_SPLITS = ("noisy_train", "clean_train", "clean_val", "clean_test", "both")
@@ -82,7 +83,7 @@ class NoisySet(torch.utils.data.Dataset):
                 pixels = np.memmap(self.path(n), np.uint8, "r", int(self.offsets[n]), shape)
                 return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
             with Image.open(self.path(n)) as picture:
-                return picture.convert("RGB")
+                return as_rgb(picture)
         # What PIL raises for a broken file depends on where it breaks.
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             why = "no such file" if isinstance(error, FileNotFoundError) else str(error)

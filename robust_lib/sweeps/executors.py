@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from robust_lib import data, records
+from robust_lib import data, records, training
 from robust_lib.data.noise import one_of
 from robust_lib.sweeps.plans import SWEEPS, Trial, attempt, obstacles, path_of, read
 from robust_lib.sweeps.trials import companies, load, spoils_process
@@ -71,11 +71,12 @@ def _processes(workers: int) -> Iterator[tuple[Executor, int]]:
     hand_out = context.SimpleQueue()
     for k in range(workers):
         hand_out.put(cards[k % len(cards)] if cards else None)
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(workers, context, _start_worker, (hand_out,))
     try:
         yield pool, workers
     except BaseException:
-        for child in multiprocessing.active_children():
+        for child in set(multiprocessing.active_children()) - others:
             child.terminate()  # a trial may take hours: Ctrl-C does not wait for it
         raise
     finally:
@@ -126,6 +127,8 @@ def run_sweep(
     process died, or a GPU error has spoiled one (its trial is recorded as failed, so that it cannot stop the
     next run too); what has finished is recorded.
     """
+    if not where.startswith("dask:"):
+        training.pick_device(device)  # or every trial would be recorded as failed
     with records.appending(path) as (known, append):
         again = {key for key, record in known.items() if retry_failed and record["status"] == "failed"}
         todo = [trial for trial in trials if trial.key not in known.keys() - again]
@@ -214,6 +217,7 @@ def run_named(
         torch.set_num_threads(1)  # as the quick profile: the numbers then depend little on the machine
     trials = SWEEPS[name].trials(scale, seeds)
     if network:
+        one_of("network", network, models.HEADS if scale == "features" else models.MODELS)
         trials = [replace(trial, network=network) for trial in trials]
     others = [record for other in SWEEPS.keys() - {name} for record in read(other, scale, folder)]
     elsewhere = {record["key"]: record for record in others if record["status"] == "done"}

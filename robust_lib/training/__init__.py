@@ -18,6 +18,7 @@ from robust_lib.training.loop import (
     Recipe,
     Step,
     accuracy,
+    check,
     fit,
     orders,
     pick_device,

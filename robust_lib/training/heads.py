@@ -50,6 +50,8 @@ def fit_together(
         more = {"recorders": recorders[0], "test": test, "seed": seed, "device": device, "progress": progress}
         return [loop.fit(heads[0], features, labels, losses[0], recipes[0], **more)]
     _check(heads, features, labels, recipes, recorders)
+    loop.check(features, labels, recipes[0], losses)
+    loop.check_pairs(test)
     device = loop.pick_device(device)
     # Losses of p_y first: their logits then lie side by side.
     ranked = sorted(range(len(heads)), key=lambda k: not _plain(losses[k], recipes[0].epochs))
@@ -89,7 +91,6 @@ def _check_counts(heads: Sequence, each: dict[str, Sequence]) -> None:
 
 
 def _check(heads, features, labels, recipes, recorders) -> None:
-    loop.check(features, labels, recipes[0])
     if not all(type(head) is nn.Linear for head in heads) or features.ndim != 2:
         kinds = ", ".join(sorted({type(head).__name__ for head in heads}))
         raise ValueError(
@@ -103,6 +104,10 @@ def _check(heads, features, labels, recipes, recorders) -> None:
         raise ValueError(f"heads must be of one shape (K, D), got {sorted(shapes)}")
     if len({replace(recipe, l1=0.0) for recipe in recipes}) > 1:
         raise ValueError("recipes must differ in l1 alone, got others")
+    if recipes[0].precision != "fp32":
+        raise ValueError(
+            f"recipes must have the precision 'fp32' for several heads, got {recipes[0].precision!r}"
+        )
     if any(recorder.when != "train" for own in recorders for recorder in own):
         raise ValueError('recorders must be of when="train", got when="eval"')
 

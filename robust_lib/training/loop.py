@@ -66,9 +66,14 @@ class Recipe:
         one_of("schedule", self.schedule, ("constant", "cosine", "step"))
         one_of("augment", self.augment, ("none", "crop-flip"))
         one_of("precision", self.precision, ("fp32", "bf16"))
-        for name in ("epochs", "batch_size", "lr"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be > 0, got {getattr(self, name)!r}")
+        for name in ("epochs", "batch_size"):
+            number = getattr(self, name)
+            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+                raise ValueError(f"{name} must be an integer of at least 1, got {number!r}")
+        if not self.lr > 0:
+            raise ValueError(f"lr must be > 0, got {self.lr!r}")
+        if not self.l1 >= 0:
+            raise ValueError(f"l1 must be >= 0, got {self.l1!r}")
 
     def optimize(
         self, parameters, fused: bool = False
@@ -167,9 +172,11 @@ def fit(
     many threads gives the same bits; on CUDA, cuDNN is asked for its deterministic kernels. Numbers below
     1e-38 count as zero (see `without_denormals`). A run whose loss stops being finite ends there, its state
     "diverged". test=(images, labels) adds the accuracy after every epoch. progress=None shows a bar on a
-    terminal only. Raises ValueError when images and labels do not belong together.
+    terminal only. Raises ValueError when images and labels do not belong together, and for a loss or a test
+    set that is none.
     """
-    check(images, labels, recipe)
+    check(images, labels, recipe, [loss])
+    check_pairs(test)
     device = pick_device(device)
     run = Fit(model.to(device))
     if recipe.precision == "bf16":
@@ -274,7 +281,16 @@ def without_denormals(work: Callable[[threading.Event], None]) -> None:
             raise
 
 
-def check(images: Tensor, labels: Tensor, recipe: Recipe) -> None:
+def check(images: Tensor, labels: Tensor, recipe: Recipe, losses: Sequence = ()) -> None:
+    """ValueError for what `fit` cannot train with."""
+    if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.ndim != 1:
+        kind = (
+            f"{labels.dtype} {tuple(labels.shape)}" if isinstance(labels, Tensor) else type(labels).__name__
+        )
+        raise ValueError(f"labels must be an int64 tensor (N,), got {kind}")
+    for loss in losses:
+        if not hasattr(loss, "at_epoch"):
+            raise ValueError(f"loss must be a loss such as losses.gce(), with its brackets; got {loss!r}")
     if (
         images.ndim not in (2, 4)
         or not images.is_floating_point()
@@ -287,6 +303,13 @@ def check(images: Tensor, labels: Tensor, recipe: Recipe) -> None:
         )
     if images.ndim == 2 and recipe.augment != "none":
         raise ValueError(f"augment must be 'none' for features (N, D), got {recipe.augment!r}")
+
+
+def check_pairs(pairs: tuple[Tensor, Tensor] | None) -> None:
+    """ValueError unless each image has a label, and there is one."""
+    if pairs and (pairs[1].shape != pairs[0].shape[:1] or not len(pairs[1])):
+        shapes = " and ".join(str(tuple(part.shape)) for part in pairs)
+        raise ValueError(f"images and their labels must be (N, ...) and (N,), N >= 1; got {shapes}")
 
 
 def crop_flip(images: Tensor, padding: int = 4) -> Tensor:
@@ -448,5 +471,6 @@ def predict(model: nn.Module, images: Tensor, batch_size: int = 1000) -> Tensor:
 
 
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Share of images whose largest logit is at their label, in [0, 1]."""
+    """Share of images whose largest logit is at their label, in [0, 1]. ValueError unless each has one."""
+    check_pairs((images, labels))
     return float((predict(model, images).argmax(1) == labels).float().mean())

@@ -314,6 +314,10 @@ def test_right_wrong_and_not_attempted(exercise, capsys):
         assert checks.check(exercise, lambda *_: ...) == "not attempted"
 
 
+def test_a_number_that_is_none_is_no_answer():
+    assert checks.check("08.5", lambda t, error: float("nan")) == "wrong"
+
+
 @pytest.mark.parametrize(
     "answer", [lambda norms, rates: (norms * rates).sum() / rates.sum(), ANSWERS["09.4"][0]]
 )

@@ -107,6 +107,16 @@ def test_unknown_notebook_lists_what_there_is(folder):
     assert "there is no notebook '99'; there are: 01_weights, 06_margins" in result.output
 
 
+@pytest.mark.parametrize("more", [[], ["--student"]])
+def test_the_notebooks_are_not_written_over(folder, monkeypatch, more):
+    source = notebook()
+    for out in (str(folder), f"{folder}/../{folder.name}"):
+        result = invoke(folder, {"01_weights": source}, "--out", out, *more)
+        assert result.exit_code == 2
+        assert "--out must be another folder than that of the notebooks" in result.output
+        assert nbformat.read(folder / "01_weights.ipynb", 4) == source
+
+
 def test_no_notebooks_is_an_error(folder):
     result = invoke(folder, {})
     assert result.exit_code == 2

@@ -225,6 +225,15 @@ def test_pictures_of_another_form(files, weights):
             features.extract(wrong)
     with pytest.raises(ValueError, match="at least one"):
         features.extract([])
+    for single in ("one.png", Path("one.png"), np.zeros((1, 3, 8, 8), dtype=np.uint8)):
+        kind = type(single).__name__
+        with pytest.raises(ValueError, match=f"or a list of files; got {kind}"):
+            features.extract(single)
+    for mode in ("I;16", "F"):
+        deep = Image.fromarray(np.zeros((8, 8), dtype={"I;16": np.uint16, "F": np.float32}[mode]))
+        deep.save(files[3].with_suffix(".tif"))
+        with pytest.raises(ValueError, match=f"more than 8 bits \\(mode {mode}\\): scale it to 8 bits"):
+            features.read_rgb(files[3].with_suffix(".tif"), 32)
     files[3].write_bytes(files[3].read_bytes()[:200])
     with pytest.raises(ValueError, match=r"3\.bmp cannot be read as a picture"):
         features.extract(files, SMALL, weights=weights, size=32)

@@ -49,6 +49,22 @@ def test_a_network_that_has_seen_the_other_folds_is_refused(digits):
         list(detection.threshold_runs(*given, classes=10, runs=2))
 
 
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (slice(60), slice(50), r"with one label each, got \(60, 1, 28, 28\) torch.float32 and 50 labels"),
+        (slice(40), slice(50), r"with one label each, got \(40, 1, 28, 28\) torch.float32 and 50 labels"),
+        (slice(50), "numpy", r"labels must be an int64 tensor \(N,\), got ndarray"),
+        (slice(50), "float", r"labels must be an int64 tensor \(N,\), got torch.float32 \(50,\)"),
+    ],
+)
+def test_every_image_has_a_label(digits, images, labels, message):
+    few = digits[1][:50]
+    given = {"numpy": few.numpy(), "float": few.float()}.get(labels) if isinstance(labels, str) else few
+    with pytest.raises(ValueError, match=message):
+        detection.cross_validate(small, digits[0][images], given, losses.ce(), Recipe(epochs=1), folds=2)
+
+
 def test_cross_validation_names_too_many_folds(digits):
     labels = torch.tensor([0, 0, 0, 1, 1])
     with pytest.raises(ValueError, match=r"folds must be in 2 … 2 \(the smallest class's samples\), got 3"):

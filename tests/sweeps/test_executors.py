@@ -1,7 +1,9 @@
 """Running a sweep: resumed, in processes, on a cluster, by the command."""
 
+import contextlib
 import dataclasses
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from robust_lib import __main__ as cli
@@ -78,6 +81,27 @@ def test_failed_trials_are_recorded_and_run_again_only_on_request(path, monkeypa
     monkeypatch.setattr(executors, "attempt", always(status="done", f1=1.0))
     assert executors.run_sweep(listed, path, report=said.append, retry_failed=True)["done"] == 1
     assert [r["status"] for r in recorded(path).values()] == ["done"] * 3
+
+
+def test_a_device_that_is_not_here_costs_no_trial(path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="device must be auto or cpu where torch finds no CUDA device"):
+        executors.run_sweep([few(seed=1)], path, device="cuda")
+    assert not path.exists()
+
+
+def test_workers_of_others_live_on(monkeypatch):
+    context = multiprocessing.get_context("spawn")
+    other = context.Process(target=time.sleep, args=(60,))
+    other.start()
+    with contextlib.suppress(KeyboardInterrupt), executors.executor("processes:1") as (pool, _):
+        mine = pool.submit(time.sleep, 60)
+        while not mine.running():
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+    assert other.is_alive()
+    other.terminate()
+    other.join()
 
 
 def test_ctrl_c_keeps_what_has_finished_and_frees_the_file(path, monkeypatch):
@@ -366,5 +390,10 @@ def test_command_refuses_clearly(tmp_path):
         1,
         True,
     )
+    refused = command("hs-table6", "--small", "--network", "nope", "--results", str(tmp_path))
+    assert (refused.exit_code, "network must be one of" in refused.output) == (1, True)
+    (tmp_path / "file").touch()
+    refused = command("hs-table6", "--small", "--results", str(tmp_path / "file" / "below"))
+    assert (refused.exit_code, refused.output.startswith("Error: ")) == (1, True)
     refused = command("hs-table6", "--small", "--executor", "cloud", "--results", str(tmp_path))
     assert (refused.exit_code, "executor must be" in refused.output) == (1, True)

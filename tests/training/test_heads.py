@@ -117,6 +117,12 @@ def test_heads_are_seeded_and_fresh(pixels):
             {"heads": [nn.Linear(784, 10), nn.Linear(784, 10, bias=False)]},
             "must have a bias, got one without",
         ),
+        ({"recipes": [Recipe(epochs=1, precision="bf16")] * 2}, "must have the precision 'fp32' for several"),
+        (
+            {"losses": [losses.ce(), nn.CrossEntropyLoss()]},
+            r"loss must be a loss such as losses.gce\(\), with",
+        ),
+        ({"test": (torch.zeros(5, 784), torch.zeros(1).long())}, r"got \(5, 784\) and \(1,\)"),
         ({"heads": []}, "losses must be one for each head, got 2 for 0 heads"),
         ({"features": torch.zeros(600, 1, 28, 28)}, r"features \(N, D\), got Linear and features \(600, 1"),
         ({"labels": torch.zeros(5, dtype=torch.int64)}, "with one label each"),

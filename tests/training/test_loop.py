@@ -12,7 +12,7 @@ from robust_lib import data, losses
 from robust_lib.data import noise
 from robust_lib.losses import weights
 from robust_lib.training import dynamics, loop, models
-from robust_lib.training.loop import Recipe, fit
+from robust_lib.training.loop import Recipe, accuracy, fit
 
 
 @pytest.fixture(scope="module")
@@ -376,15 +376,28 @@ def test_a_delayed_loss_switches_after_its_delay(digits):
     assert not torch.equal(parameters(run[3]), parameters(ce[3]))
 
 
+ROWS, LABELS = torch.zeros(2, 1, 8, 8), torch.zeros(2, dtype=torch.int64)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: Recipe(epochs=0), "epochs must be > 0, got 0"),
+        (lambda: Recipe(epochs=0), "epochs must be an integer of at least 1, got 0"),
+        (lambda: Recipe(epochs=1, batch_size=0.5), "batch_size must be an integer of at least 1, got 0.5"),
+        (lambda: Recipe(epochs=1, l1=-1.0), "l1 must be >= 0, got -1.0"),
         (lambda: Recipe(epochs=1, lr=-1.0), "lr must be > 0, got -1.0"),
         (lambda: Recipe(epochs=1, optimizer="lion"), "optimizer must be one of adam, sgd, got 'lion'"),
         (lambda: Recipe(epochs=1, schedule="linear"), "schedule must be one of constant, cosine, step"),
-        (lambda: fit(None, torch.zeros(2, 1, 8, 8), torch.zeros(3), None, None), "one label each"),
-        (lambda: fit(None, torch.zeros(2, 1, 8, 8).byte(), torch.zeros(2), None, None), "floating"),
+        (lambda: fit(None, ROWS, torch.zeros(3).long(), losses.ce(), None), "one label each"),
+        (lambda: fit(None, ROWS.byte(), LABELS, losses.ce(), None), "floating"),
+        (lambda: fit(None, ROWS, LABELS.float(), losses.ce(), None), "labels must be an int64 tensor"),
+        (lambda: fit(None, ROWS, LABELS, losses.gce, None), "with its brackets; got <function gce"),
+        (
+            lambda: fit(None, ROWS, LABELS, losses.ce(), Recipe(epochs=1), test=(ROWS, LABELS[:, None])),
+            r"must be \(N, ...\) and \(N,\), N >= 1; got \(2, 1, 8, 8\) and \(2, 1\)",
+        ),
+        (lambda: accuracy(None, ROWS, LABELS[:1]), r"got \(2, 1, 8, 8\) and \(1,\)"),
+        (lambda: accuracy(None, ROWS[:0], LABELS[:0]), r"got \(0, 1, 8, 8\) and \(0,\)"),
         (lambda: dynamics.Recorder("test"), 'when must be "train" or "eval", got \'test\''),
         (lambda: dynamics.snr(torch.ones(1, 2), torch.tensor([True, True]), torch.ones(1)), "got 2 of 2"),
     ],

@@ -91,7 +91,7 @@ def _trusted(answer):
     for given, images in cases.items():
         if equal(called(answer, *given), images - 1):
             return "a whole number of images, and enough of them: round up"
-        if abs(called(answer, *given) - images) > 1e-6:
+        if not abs(called(answer, *given) - images) <= 1e-6:  # NaN is no answer
             return (
                 "the number of images with label j among m is binomial",
                 "the share of them scatters by √(T(1 - T)/m)",
