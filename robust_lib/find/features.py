@@ -37,6 +37,10 @@ def take(listing: Listing, paths) -> None:
     """listing.features become those of the usable samples, standardised. Samples without any are left out."""
     given = listing.features
     own = listing.own_features
+    if own and paths is not None and listing.probs is None:
+        raise ValueError(
+            f"paths must be left out for the features in {listing.source.name}, got {str(paths)!r}"
+        )
     rows = np.arange(len(given)) if own else row_of(listing, paths, len(given), "features")
     listing.rows = listing.rows if own else rows
     listing.drop(np.flatnonzero(rows < 0), "it has no row of features")

@@ -162,6 +162,9 @@ def test_a_mended_pack_has_its_own_rows_of_features(tmp_path):
     data = reading.read(told.out, probs=probs)
     assert data.rows.tolist() == kept.tolist()
     np.testing.assert_allclose(data.probs, probs[kept])
+    for paths in (cells.ROW, "sorted"):
+        with pytest.raises(ValueError, match="paths must be left out for the features in mended.npz"):
+            reading.read(told.out, paths=paths)
     alone = reading.read(told.out)
     whole = reading.read(tmp_path / "pack.npz").features
     assert torch.corrcoef(torch.stack([alone.features[:, 0], whole[kept, 0]]))[0, 1] > 0.999
