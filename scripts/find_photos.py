@@ -3,7 +3,7 @@
     python scripts/find_photos.py PHOTOS        # a folder of classes, with ATTRIBUTION.txt
 
 PHOTOS are 260 of each of five classes of TensorFlow's flower_photos (CC BY 2.0), whose labels come from a web
-search. results/photo_verdicts.csv says of 245 of them what a person saw. They were the first 50 of many
+search. results/photo_verdicts.csv says of 245 of them what we saw. They were the first 50 of many
 rankings, and were looked at in random order, without their ranks. `find` runs with its defaults; the sheet
 has the first 50 of its two rankings, in turn, but for photos of people who can be recognised.
 """
