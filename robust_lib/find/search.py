@@ -173,15 +173,7 @@ def find(
     training whose outputs are not finite; and what backbones.load raises.
     """
     began = time.perf_counter()
-    if detector not in DETECTORS or (isinstance(loss, str) and loss not in LOSSES):
-        allowed = f"one of {', '.join(DETECTORS)}, and loss one of {', '.join(LOSSES)} or a loss"
-        raise ValueError(f"detector must be {allowed}, got {detector!r} and {loss!r}")
-    loss = LOSSES[loss] if isinstance(loss, str) else loss
-    if not isinstance(loss, losses.Loss):
-        raise ValueError(f"loss must be a loss of robust_lib.losses, got {type(loss).__name__}")
-    if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1):
-        raise ValueError(f"epochs must be an integer of at least 1, got {epochs!r}")
-    check_seed(seed)
+    loss, device = _options(loss, detector, epochs, seed, device)
     out = _output_folder(out, Path(source))
     asked = weights is not None or backbone is not None
     own = features is not None or probs is not None
@@ -197,7 +189,6 @@ def find(
         use = "they count as right" if data.probs is not None else "training sees them"
         before = many(data.decided.sum(), "sample")
         summary.append(f"{before} decided before: {use}, the page shows the others")
-    device = training.pick_device(device)
     marks = _marks(data, (str(eyes), str(loss), epochs, seed, detector), own, missing)
     _begin(out, data, detector, summary, marks)
     if data.probs is not None:
@@ -205,6 +196,20 @@ def find(
     data = _seen(eyes, data, out, device, progress) if eyes else data
     job = _job(data, loss, epochs, seed, str(device), progress, eyes)
     return _search(job, data, detector, out, summary, marks, began)
+
+
+def _options(loss, detector: str, epochs: int | None, seed: int, device: str) -> tuple:
+    """The loss and the device. ValueError for options that would fail only once the input is read."""
+    if detector not in DETECTORS or (isinstance(loss, str) and loss not in LOSSES):
+        allowed = f"one of {', '.join(DETECTORS)}, and loss one of {', '.join(LOSSES)} or a loss"
+        raise ValueError(f"detector must be {allowed}, got {detector!r} and {loss!r}")
+    loss = LOSSES[loss] if isinstance(loss, str) else loss
+    if not isinstance(loss, losses.Loss):
+        raise ValueError(f"loss must be a loss of robust_lib.losses, got {type(loss).__name__}")
+    if epochs is not None:
+        replace(IMAGES, epochs=epochs)  # a recipe says what is wrong
+    check_seed(seed)
+    return loss, training.pick_device(device)
 
 
 def _marks(data: OwnData, settings: tuple, own_features: bool, missing) -> dict:

@@ -64,14 +64,9 @@ class Side:
         found: Numbers = {}
         if self.scale == PRINTED:
             for row in reported.table(artefact):
+                place = (row.data, row.noise, comparison.rate(row.noise, row.rate), "")
                 for loss in comparison.BLURRY.values() if row.loss == "BL" else (row.loss,):
-                    _put(
-                        found,
-                        (row.data, row.noise, comparison.rate(row.noise, row.rate), ""),
-                        loss,
-                        row.metric,
-                        {0: row.mean},
-                    )
+                    _put(found, place, loss, row.metric, {0: row.mean})
             return found
         printed = {
             (row.data, row.noise, comparison.rate(row.noise, row.rate)) for row in reported.table(artefact)

@@ -120,12 +120,13 @@ def run_sweep(
 ) -> dict[str, int]:
     """Runs the trials that `path` has no record of and appends one record each; at most `limit` of them.
 
-    A trial that raises is recorded as failed, and run again only with retry_failed. Trials not recorded yet
-    that lack something here (`obstacles`, or data that cannot be had) are counted and left out, except on a
-    cluster, whose workers look for themselves. `elsewhere`: finished records by key, to be copied. Returns
-    the numbers of trials done, failed, and left out. RuntimeError: another sweep writes to `path`, a worker
-    process died, or a GPU error has spoiled one (its trial is recorded as failed, so that it cannot stop the
-    next run too); what has finished is recorded.
+    A trial that raises is recorded as failed, and run again only with retry_failed. Trials not recorded
+    yet that lack something here (`obstacles`, or data that cannot be had) are counted and left out,
+    except on a cluster, whose workers look for themselves. `elsewhere`: finished records by key, to be
+    copied. Returns the numbers of trials done, failed, and left out. ValueError: a device that is not
+    here, but for a cluster, whose workers have their own. RuntimeError: another sweep writes to `path`, a
+    worker process died, or a GPU error has spoiled one (its trial is recorded as failed, so that it
+    cannot stop the next run too); what has finished is recorded.
     """
     if not where.startswith("dask:"):
         training.pick_device(device)  # or every trial would be recorded as failed

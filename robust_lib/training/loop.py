@@ -281,7 +281,7 @@ def without_denormals(work: Callable[[threading.Event], None]) -> None:
             raise
 
 
-def check(images: Tensor, labels: Tensor, recipe: Recipe, losses: Sequence = ()) -> None:
+def check(images: Tensor, labels: Tensor, recipe: Recipe | None = None, losses: Sequence = ()) -> None:
     """ValueError for what `fit` cannot train with."""
     if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.ndim != 1:
         kind = (
@@ -301,7 +301,7 @@ def check(images: Tensor, labels: Tensor, recipe: Recipe, losses: Sequence = ())
             f"images must be floating (N, C, H, W) or (N, D) with one label each, got {tuple(images.shape)} "
             f"{images.dtype} and {len(labels)} labels"
         )
-    if images.ndim == 2 and recipe.augment != "none":
+    if recipe and images.ndim == 2 and recipe.augment != "none":
         raise ValueError(f"augment must be 'none' for features (N, D), got {recipe.augment!r}")
 
 
