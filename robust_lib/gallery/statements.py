@@ -85,8 +85,8 @@ def finding(statement: Statement, side: Side) -> Finding:
     once."""
     cases = statement.test(side) if statement.test else []
     if side.scale == PRINTED:
-        own = {one.where.replace(TRUE, "BL").replace(STOPPED, "BL"): one for one in cases}
-        cases = [replace(one, where=where, seeds=0) for where, one in own.items()]
+        own = [replace(one, where=one.where.replace(TRUE, "BL").replace(STOPPED, "BL"), seeds=0) for one in cases]
+        cases = list({(one.where, one.differences): one for one in own}.values())
     return Finding(verdicts.judge(cases, statement.quantifier), tuple(cases))
 
 

@@ -80,8 +80,8 @@ def _swapped_functions() -> dict:
 @_erratum(
     "cv-2",
     "A.3 (AUL's condition) and A.4 (TCE)",
-    "AUL is asymmetric when 1(q<=1) (a/(a-1))^(q-1) + 1(q>1) <= 1/r; TCE's summands are AUL with a = 1, "
-    "so TCE combines symmetric and asymmetric losses",
+    "AUL is asymmetric when 1(q<=1) (a/(a-1))^(q-1) + 1(q>1) <= 1/r; TCE's summands, i > 2, are "
+    "proportional to AUL with a = 1, so TCE combines symmetric and asymmetric losses",
     "the indicators are swapped: (a/(a-1))^(q-1) for q > 1, 1 for q <= 1. AUL needs a > 1; at a = 1 the "
     "ratio is infinite, so no summand but the first is asymmetric. TCE itself is, for r <= 1/t",
 )
@@ -424,7 +424,7 @@ def _names() -> dict:
 
 @_erratum(
     "hs-2",
-    "§6.2 (alternative framework) and Table 6's caption",
+    "§6.2 (alternative framework)",
     "with AUM the proposed loss functions improve upon the baseline",
     "Blurry does at every rate; Piecewise-zero is below CE at η = .3 and .4 (Table 6)",
 )

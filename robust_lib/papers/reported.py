@@ -22,10 +22,11 @@ class Reported:
 
     noise: the paper's word; "none" for clean labels, "web" where the data came with it, "" where it does not
     apply. rate: η, None where the paper gives none. loss: as printed ("BL", "MAE shift", "AUL†": † marks CV's
-    inferior hyperparameters), "" where it does not apply.
+    inferior hyperparameters; "FL" also where HS Table 4 has "Focal"), "" where the paper names none.
     metric: f1 and balanced_accuracy in [0, 1]; train_accuracy and test_accuracy in percent; diff, accuracy
     minus that with clean labels, in percentage points; snr, cohens_d and wasserstein, no unit; alpha, CV's
-    α_t times 10⁴; a, q and tau, CV's parameters; expected_margin; minutes, on HS's V100.
+    α_t times 10⁴; a, q and tau, CV's parameters; expected_margin; minutes on HS's V100, of
+    confident learning, of AUM (aum_minutes), and with each epoch's gradients stored (logged_minutes).
     spread: σ over the trials, None if not printed. trials: random trials or runs behind the number; CV's
     Table 5 is the best of them. parameter, value: the setting of the loss that the table gives for this cell.
     mark: "best" where CV prints bold (HS's bold did not survive in the text we had), "from Zhou et al. 2021"

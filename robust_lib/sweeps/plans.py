@@ -105,7 +105,7 @@ HS_SETTINGS = {
 # α, β and δ of Ye et al. (2023), as HS uses them; Fashion-MNIST takes MNIST's.
 ANL = {"mnist": (1, 1, 1e-6), "cifar10": (5, 5, 5e-5), "cifar100": (10, 1, 5e-7)}
 ANL["fashion_mnist"] = ANL["mnist"]
-# HS does not print its grids: these hold every value that its tables name.
+# HS does not print its grids: these hold every value that its Tables 1 to 4 name.
 GAMMAS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 CUTOFFS = (0.005, 0.01, 0.015, 0.02, 0.025, 0.04, 0.06, 0.08, 0.1, 0.15)
 

@@ -372,8 +372,9 @@ def _cl_found(task: Task, run: detection.CrossValidation) -> dict:
 
 
 def _cl_test(tasks: Sequence[Task]) -> list[dict]:
-    """HS Table 3: trained on the whole corrupted training set, judged on the test set, which is corrupted
-    in the same way once its human-verified errors are out, where people have looked for any."""
+    """HS Table 3: trained on the whole training set, judged on the test set, which is corrupted in the same
+    way once its human-verified errors are out, where people have looked for any. That the training set is
+    corrupted as well is our reading; HS §6.1 calls it "non-cleaned"."""
     trial, device = tasks[0].trial, tasks[0].device
     images, true, index = images_of(trial.data, "test", trial.size, device)
     keep = torch.ones(len(index), dtype=torch.bool)

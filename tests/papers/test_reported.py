@@ -18,7 +18,7 @@ COUNTS = {
     "HS Table 6": 3 * 4,
     "HS Fig. 6": 2 * 3,
     "HS §5": 3,
-    "HS A.1": 7,
+    "HS A.1": 11,
     "CV Table 2": 10 * 6 - 4,
     "CV Table 3": 10 * 5 - 4,
     "CV Table 4": 4 * 3,
