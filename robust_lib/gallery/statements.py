@@ -85,7 +85,9 @@ def finding(statement: Statement, side: Side) -> Finding:
     once."""
     cases = statement.test(side) if statement.test else []
     if side.scale == PRINTED:
-        own = [replace(one, where=one.where.replace(TRUE, "BL").replace(STOPPED, "BL"), seeds=0) for one in cases]
+        own = [
+            replace(one, where=one.where.replace(TRUE, "BL").replace(STOPPED, "BL"), seeds=0) for one in cases
+        ]
         cases = list({(one.where, one.differences): one for one in own}.values())
     return Finding(verdicts.judge(cases, statement.quantifier), tuple(cases))
 

@@ -65,7 +65,7 @@ ANSWERS = {
         "those are NCE's",
     ),
     "04.2": (lambda K: (K + 1) / (2 * K), lambda K: 0.5 + 1 / K**2, "right for K = 2; try K = 10"),
-    "04.3": ([0.91] + [0.01] * 9, [0.1] * 10, "of the bound; which samples broke it"),
+    "04.3": ([0.91] + [0.01] * 9, [0.1] * 10, "which samples broke it"),
     "03.1": (
         lambda alpha, beta: -math.log(1e-4) * beta / (alpha - math.log(1e-4) * beta),
         lambda alpha, beta: beta / (alpha + beta),
@@ -336,17 +336,142 @@ def test_an_answer_that_raises_is_wrong_and_says_why(capsys):
         ("01.4", lambda p, c: -p.log() if p > c else 0.0, "torch.where(condition, a, b)"),
         ("01.1", lambda p: max(p, 0.1), "`max` decide about one number, and here are many"),
         ("12.1", lambda p, t: p.argmax(1) if p >= t else -1, "np.where for arrays"),
-        ("01.4", lambda p, c: -math.log(p), "a function of `math` takes one number"),
+        (
+            "01.4",
+            lambda p, c: -math.log(p),
+            "a function of `math`, float() and torch.tensor([...]) take single numbers",
+        ),
         ("12.1", lambda p, t: math.log(p), "such as x.log() or np.log(x)"),
         ("07.1", lambda clean, flipped: torch.log(clean), "here is a plain number: use the one of `math`"),
+        ("12.1", lambda p, t: torch.argmax(p, 1), "here is a numpy array: use numpy's"),
+        ("10.4", lambda held, patience: torch.argmax(held), "here is a list: use Python's own"),
+        ("11.1", lambda w, clean, rates: (rates @ w)[not clean].mean(), "~mask turns a mask around"),
+        ("06.1", lambda table: torch.tensor([row - row.mean() for row in table]), "torch.stack joins rows"),
+        ("06.1", lambda table: table - table.mean(1), "keepdim=True keeps a row or a column of means"),
+        ("12.1", lambda p, t: p - p.mean(1), "keepdims=True keeps a row or a column of means"),
+        ("12.1", lambda p, t: torch.where(p >= t, p, -1), "do not mix here"),
+        ("15.3", eval("lambda s: math.comb(5, 1)", {}), "write `import math` above the function"),
     ],
-    ids=["if", "max", "if-array", "math", "math-array", "torch"],
 )
 def test_a_slip_of_kind_gets_a_sentence_and_not_torchs_words(exercise, answer, words, capsys):
     assert checks.check(exercise, answer) == "wrong"
     printed = capsys.readouterr().out
     assert words in printed
     assert "raised" not in printed
+
+
+def margins_in_place(scores, labels):
+    each = torch.arange(len(labels))
+    given = scores[each, labels]
+    scores[each, labels] = -torch.inf
+    return given - scores.logsumexp(1)
+
+
+def minus_mean_in_place(table):
+    table -= table.mean(1, keepdim=True)
+    return table
+
+
+@pytest.mark.parametrize(("exercise", "answer"), [("02.2", margins_in_place), ("06.1", minus_mean_in_place)])
+def test_an_answer_may_change_what_it_is_given(exercise, answer):
+    assert checks.check(exercise, answer) == checks.check(exercise, ANSWERS[exercise][0]) == "right"
+    assert checks.check("06.1", lambda table: table) == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer"),
+    [
+        ("03.1", lambda alpha, beta: 9.21 * beta / (alpha + 9.21 * beta)),  # the text's own number
+        ("06.1", lambda table: [row - row.mean() for row in table]),
+        ("06.1", lambda table: [(row - row.mean()).numpy() for row in table]),
+        ("06.1", lambda table: np.flip(np.flip(table.numpy() - table.numpy().mean(1, keepdims=True)))),
+        ("07.1", lambda clean, flipped: (-1 / np.log(np.array([clean, flipped])))[::-1]),
+        ("01.3", frozenset(ANSWERS["01.3"][0])),
+    ],
+)
+def test_right_numbers_of_any_kind_are_right(exercise, answer, recwarn):
+    assert checks.check(exercise, answer) == "right"
+    assert not recwarn
+
+
+def ties_count(held, patience):
+    best = 0
+    for epoch, value in enumerate(held):
+        if value >= held[best]:
+            best = epoch
+        elif epoch - best >= patience:
+            break
+    return best + 1
+
+
+def never_starts_anew(held, patience):
+    best = worse = 0
+    for epoch, value in enumerate(held):
+        if epoch and value <= held[best]:
+            worse += 1
+        else:
+            best = epoch
+        if worse == patience:
+            break
+    return best + 1
+
+
+def majority(differences):
+    up, down = (sum(sign * one > 0 for one in differences) for sign in (1, -1))
+    half = len(differences) / 2
+    return "holds" if up > half else "reversed" if down > half else "mixed"
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer", "words"),
+    [
+        ("10.4", ties_count, "as good is no better"),
+        ("10.4", never_starts_anew, "the count begins anew"),
+        ("18.2", majority, "neither the mean nor the majority counts"),
+        ("18.2", lambda d: "holds" if min(d[0], d[-1]) > 0 else "reversed", "nor the majority counts"),
+        (
+            "12.1",
+            lambda p, t: np.where((p > t).any(1), np.where(p > t, p, -1).argmax(1), -1),
+            "p >= thresholds",
+        ),
+        ("12.1", lambda p, t: p.argmax(1), "a class that is not its most probable one"),
+        ("11.1", lambda w, clean, r: (r @ w)[clean].mean() / (r @ w)[~clean].sum(), "Hint"),
+        ("11.1", lambda w, clean, r: (r @ w)[clean].mean() / (r @ w)[~clean][0], "Hint"),
+        ("06.1", lambda table: table - table.sum(1, keepdim=True) / 3, "Hint"),
+        ("17.1", lambda ranking, wrong, k: (~wrong[ranking[:k]]).mean(), "positions of the first k"),
+        ("17.1", lambda ranking, wrong, k: wrong[ranking < k].mean(), "positions of the first k"),
+        ("17.1", lambda ranking, wrong, k: wrong[np.argsort(ranking)[:k]].mean(), "positions of the first k"),
+        ("08.1", lambda rate, K: (rate * K / (K - 1), rate * (K - 1) / K), "the order is"),
+        ("04.1", lambda p, A: ANSWERS["04.1"][0](p, A)[::-1], "give γ first"),
+        ("09.1", lambda K, sigma: ANSWERS["09.1"][0](K, sigma)[::-1], "give a first"),
+        ("15.1", lambda e: ANSWERS["15.1"][0](e)[::-1], "give that of at least one first"),
+        ("15.3", lambda s: ANSWERS["15.3"][0](s)[::-1], "the lenient rule first"),
+        ("08.5", lambda t, error: math.ceil(t * (1 - t) / error), "the standard deviation as 1/√m"),
+        ("08.5", lambda t, error: math.ceil(t / error**2), "the variance of one draw"),
+        ("08.5", lambda t, error: t * (1 - t) / error**2, "round up"),
+        ("17.2", lambda e: math.ceil((1.96 / e) ** 2), "at most a quarter"),
+        ("08.2", lambda rate, images, K: int(images * rate) / images, "not once for the class"),
+    ],
+)
+def test_a_known_slip_is_wrong_and_gets_its_own_words(exercise, answer, words, monkeypatch, capsys):
+    monkeypatch.setattr(grading, "_misses", {})
+    assert checks.check(exercise, answer) == "wrong"
+    assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer", "words"),
+    [
+        ("07.2", lambda gamma, K: 7.0 if K > 1000 else None, "is there a `return` on every way?"),
+        ("09.1", lambda K, sigma: (1.0, ...), "one of the places still holds `...`"),
+        ("07.3", dict.fromkeys(("ce", "mae", "blurry", "blurry stopped", "piecewise_zero"), ...), "`...`"),
+        ("04.3", [...] * 10, "one of the places still holds `...`"),
+        ("01.3", ["mae", "gce"], "this is a list, and a set has braces"),
+    ],
+)
+def test_half_an_answer_gets_a_sentence(exercise, answer, words, capsys):
+    assert checks.check(exercise, answer) == "wrong"
+    assert words in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("exercise", ["09.2", "10.1", "11.3", "11.4"])
@@ -408,12 +533,12 @@ UNKNOWN_MISSES = {  # answers of the right kind, wrong in no way that a grader r
     "10.1": "rises",
     "10.2": lambda epochs: 7.0,
     "10.3": lambda noisy, eta, K: 7.0,
-    "10.4": lambda held, patience: 7,
+    "10.4": lambda held, patience: 9,
     "11.1": lambda weights, clean, rates: 7.0,
     "11.2": lambda snr, rate: 7.0,
     "11.3": "human-like",
     "11.4": "about 10",
-    "12.1": lambda p, t: [7] * 5,
+    "12.1": lambda p, t: [7] * 6,
     "12.3": lambda f1, rate: (7.0, 7.0, 7.0),
     "12.2": {"mix"},
     "13.1": lambda K: 7.0,

@@ -1,5 +1,6 @@
 """Predict, then run: a guess is taken, compared, and never stops a notebook."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -52,6 +53,7 @@ def test_a_word_is_right_or_not(capsys):
         (True, {"low": 0}, "a guess is a number from 0; this is True"),
         (0.5, {"among": ("CE", "MAE")}, "a guess is one of CE, MAE; this is 0.5"),
         ("GCE", {"among": ("CE", "MAE")}, "a guess is one of CE, MAE; this is 'GCE'"),
+        (np.ones(2), {"among": ("CE", "MAE")}, "a guess is one of CE, MAE; this is array([1., 1.])"),
     ],
 )
 def test_a_guess_of_another_kind_gets_a_sentence_and_counts_as_none(guess, kinds, words, capsys):

@@ -106,8 +106,12 @@ def test_the_papers_own_numbers_are_put_to_the_same_tests():
     moved = statements.finding(statements.STATEMENTS["cv-cures"], PRINTED)
     worse = {one.where.split(", test")[0] for one in moved.cases if one.verdict == "reversed"}
     assert "cifar100, symmetric 0.8, AGCE shift > AGCE" in worse  # 14.49 and 16.03
-    twice = [one.differences for one in moved.cases if "cifar100, symmetric 0.4, MAE shift > MAE" in one.where]
-    assert twice == [(pytest.approx(49.95 - 1.29),), (pytest.approx(44.60 - 1.29),)], "errata cv-8: both count"
+    twice = [
+        one.differences for one in moved.cases if "cifar100, symmetric 0.4, MAE shift > MAE" in one.where
+    ]
+    assert twice == [(pytest.approx(49.95 - 1.29),), (pytest.approx(44.60 - 1.29),)], (
+        "errata cv-8: both count"
+    )
 
 
 def test_correlations_are_spearmans():

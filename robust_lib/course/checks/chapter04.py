@@ -17,6 +17,8 @@ def _nnce_as_equation_2(answer):
         if equal(gamma, 1 / total) and equal(epsilon, len(p) * ce / total):
             return "those are NCE's; here n_k = A + log p_k takes the place of -log p_k"
         n = 16.0 + p.log()
+        if equal([epsilon, gamma], [1 / n.sum(), len(p) * n[0] / n.sum()]):
+            return "both numbers are right; give γ first"
         if not equal(gamma, 1 / n.sum()):
             return (
                 "do with NNCE what section 2 does with NCE: differentiate n_y / N, N = Σ n_k",
@@ -52,7 +54,9 @@ def _break_equation_3(answer):
     norm, printed, _ = nce_gradient_norms(p.log()[None], torch.zeros(1, dtype=torch.int64))
     if norm[0] > printed[0] * (1 + 1e-9):
         return ""
-    share = f"the gradient has {float(norm[0] / printed[0]):.2f} of the bound"
+    share = (
+        f"the gradient has {float(norm[0] / printed[0]):.2f} of the bound, and must have more than all of it"
+    )
     return (
         f"{share}; which samples broke it for two classes, learned ones or hopeless ones?",
         f"{share}; raise the label's probability, p[0], and keep the others alike",

@@ -17,7 +17,9 @@ def _symmetric_part(answer):
     if equal(part, _TABLE - _TABLE.mean(0)):
         return "the mean runs over the labels of one sample: dim=1, with keepdim=True"
     called(answer, _TABLE, shape=(2, 3))
-    return "" if equal(part, _TABLE - mean) else (
+    wider = torch.cat([_TABLE, _TABLE[:, :1] ** 2], 1)
+    right = equal(part, _TABLE - mean)
+    return "" if right and equal(called(answer, wider), wider - wider.mean(1, keepdim=True)) else (
         "what do the entries of one row of a symmetric part add up to?",
         "section 1 writes it down: the loss less its mean over the labels",
         "table.mean(1, keepdim=True) is that mean, one a row",

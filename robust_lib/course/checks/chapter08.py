@@ -8,11 +8,11 @@ from robust_lib.course.checks.grading import called, equal, grader, some_of
 @grader("08.1")
 def _inclusive(answer):
     realised, asked = called(answer, 0.4, 10, shape=(2,))
-    if equal([realised, asked], [0.44, 0.36]):
+    if equal([asked, realised], [0.36, 0.4 / 0.9]):
         return "the order is: what you get when you ask for the rate, then what to ask for to get it"
     if equal(realised, 0.4) or equal(realised, 0.4 * 9):
         return "one of the K classes that the new label may be is the true one"
-    if equal(realised, 0.36) and equal(asked, 0.44):
+    if equal(realised, 0.36) and equal(asked, 0.4 * 11 / 10):
         return "for the second number turn the first around: divide by (K - 1)/K"
     cases = [
         (rate, k, (rate * (k - 1) / k, rate * k / (k - 1))) for rate, k in ((0.4, 10), (0.2, 2), (0.6, 100))
@@ -27,10 +27,10 @@ def _inclusive(answer):
 
 @grader("08.2")
 def _cut_off(answer):
-    result = called(answer, 0.3, 500, 100, shape=())
+    result = called(answer, 0.3, 499, 100, shape=())
     if equal(result, 0.3):
-        return "500 · 0.3/99 is 1.5 images for each wrong class, and int() makes it 1"
-    if equal(result, math.floor(500 * 0.3) / 500):
+        return "499 · 0.3/99 is 1.5 images for each wrong class, and int() makes it 1"
+    if equal(result, math.floor(499 * 0.3) / 499):
         return "the number is cut off for each wrong class, not once for the class"
     if equal(result, 1) or equal(result, 99):
         return "that is a number of images; divide by those of the class"
@@ -83,13 +83,14 @@ def _as_hard(answer):
 @grader("08.5")
 def _trusted(answer):
     result = called(answer, 0.2, 0.021, shape=())
-    if equal(result, 0.2 * 0.8 / 0.021) or equal(result, math.ceil(0.4 / 0.021)):
+    if any(equal(result, math.ceil(one)) or equal(result, one) for one in (0.16 / 0.021, 0.4 / 0.021)):
         return "the variance falls as 1/m, so the standard deviation as 1/√m"
-    if equal(result, 0.2 / 0.021**2):
+    if equal(result, math.ceil(0.2 / 0.021**2)) or equal(result, 0.2 / 0.021**2):
         return "the variance of one draw is T(1 - T)"
     cases = {(0.2, 0.021): 363, (0.5, 0.011): 2067, (0.05, 0.012): 330, (0.1, 0.07): 19}
     for given, images in cases.items():
-        if equal(called(answer, *given), images - 1):
+        found = called(answer, *given)
+        if equal(found, images - 1) or equal(found, given[0] * (1 - given[0]) / given[1] ** 2):
             return "a whole number of images, and enough of them: round up"
         if not abs(called(answer, *given) - images) <= 1e-6:  # NaN is no answer
             return (

@@ -13,6 +13,8 @@ def _start_of_ten_classes(answer):
     for classes, sigma in ((100, 1.0), (1000, 1.0), (50, 0.6)):
         ten, many = (weights.expected_margin(number, sigma) for number in (10, classes))
         scale, shift = called(answer, classes, sigma, shape=(2,))
+        if equal([shift, scale], [ten / many, ten - many]):
+            return "both numbers are right; give a first"
         if equal(scale, many / ten):
             return "the scale is upside down: a times the larger margin must be the smaller one"
         if not equal(scale, ten / many):

@@ -52,15 +52,21 @@ def _accuracy_behind_the_noise(answer):
 
 @grader("10.4")
 def _kept_epoch(answer):
-    held = [0.3, 0.5, 0.45, 0.48, 0.4, 0.6, 0.1]
+    held = [0.3, 0.5, 0.45, 0.48, 0.4, 0.2, 0.6, 0.1]
     kept = called(answer, held, 3, shape=())
-    if equal(kept, 6):
-        return "training had ended before epoch 6: three epochs without a new best went by"
-    if equal(kept, 1):
-        return "epochs count from 1"
+    if equal(kept, 7):
+        return "training had ended before epoch 7: three epochs without a new best went by"
+    if equal(kept, 1) or equal(kept, 6):
+        return "epochs count from 1, and training ends once three in a row were no better"
     if equal(kept, 5):
         return "that is the epoch in which training ends; the best one is kept"
-    right = equal(kept, 2) and equal(called(answer, held, 4), 6) and equal(called(answer, [0.4, 0.2], 5), 1)
+    if equal(called(answer, [0.5, 0.5, 0.5, 0.6], 2), 4):
+        return "as good is no better: only a larger value makes a new best one"
+    if equal(called(answer, [0.3, 0.2, 0.5, 0.4, 0.6], 2), 3):
+        return "in a row: the count begins anew with each new best one"
+    cases = ((held, 3, 2), (held, 5, 7), ([0.4, 0.2], 5, 1), ([0.5, 0.5, 0.5, 0.6], 2, 1))
+    cases += (([0.3, 0.2, 0.5, 0.4, 0.6], 2, 5),)
+    right = all(equal(called(answer, row, patience), epoch) for row, patience, epoch in cases)
     return "" if right else (
         "go through the epochs in order; what must be remembered from one to the next?",
         "remember the best value and its epoch, and compare each epoch with them",

@@ -8,15 +8,16 @@ from robust_lib.training import dynamics
 
 @grader("11.1")
 def _weight_ratio(answer):
-    weights = torch.tensor([[0.9, 0.5, 0.4, 0.2], [0.2, 0.1, 0.8, 0.6]], dtype=torch.float64)
-    clean, rates = torch.tensor([True, True, False, True]), torch.tensor([0.1, 0.02], dtype=torch.float64)
+    weights = [[0.9, 0.5, 0.4, 0.2, 0.3], [0.2, 0.1, 0.8, 0.6, 0.5]]
+    weights, rates = torch.tensor(weights, dtype=torch.float64), torch.tensor([0.1, 0.02]).double()
+    clean = torch.tensor([True, True, False, True, False])
     found = called(answer, weights, clean, rates, shape=())
     right = dynamics.snr(weights, clean, rates)
     if equal(found, 1 / right):
         return "upside down: the right labels' mean weight comes first"
     if equal(found, dynamics.snr(weights, clean, torch.ones(2))):
         return "every epoch counts as much as its learning rate: CV's α_t"
-    if equal(found, right * 3):
+    if equal(found, right * 3 / 2):
         return "those are sums; divide each by the number of its labels"
     return "" if equal(found, right) else (
         "first make one number for each sample; then two means; then divide",

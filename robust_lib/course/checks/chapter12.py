@@ -7,20 +7,22 @@ from robust_lib.course.checks.grading import called, equal, grader, some_of
 
 @grader("12.1")
 def _counts_for(answer):
-    p = np.array([[0.5, 0.3, 0.2], [0.2, 0.35, 0.45], [0.4, 0.45, 0.15], [0.34, 0.33, 0.33], [0.1, 0.5, 0.4]])
+    p = [[0.5, 0.3, 0.2], [0.2, 0.35, 0.45], [0.4, 0.45, 0.15], [0.34, 0.33, 0.33], [0.1, 0.5, 0.4]]
+    p = np.array([*p, [0.31, 0.3, 0.39]])
     cases = {
-        (0.15, 0.3, 0.6): [0, 1, 1, 0, 1],
-        (0.4, 0.3, 0.6): [0, 1, 1, 1, 1],
-        (0.45, 0.9, 0.9): [0, -1, -1, -1, -1],
+        (0.25, 0.29, 0.6): [0, 1, 1, 0, 1, 0],
+        (0.4, 0.3, 0.6): [0, 1, 1, 1, 1, 1],
+        (0.5, 0.45, 0.9): [0, -1, 1, -1, 1, -1],  # two rows count because p equals its threshold
+        (0.45, 0.9, 0.9): [0, -1, -1, -1, -1, -1],
     }
     for limits, expected in cases.items():
-        above, result = p >= limits, called(answer, p.copy(), np.array(limits), shape=(5,))
+        above, result = p >= limits, called(answer, p, np.array(limits), shape=(6,))
         if equal(result, expected):
             continue
-        if equal(result, np.where(above.sum(1) == 1, above.argmax(1), p.argmax(1))):
-            return "cleanlab's rule: the most probable class of all, even if it does not qualify itself"
         if equal(result, np.where(above.any(1), p.argmax(1), -1)) or equal(result, p.argmax(1)):
             return "an image may count for a class that is not its most probable one"
+        if equal(result, np.where(above.sum(1) == 1, above.argmax(1), p.argmax(1))):
+            return "cleanlab's rule: the most probable class of all, even if it does not qualify itself"
         if equal(result, np.where(above, p, -1).argmax(1)):
             return "an image without any qualifying class counts for none: -1"
         return (

@@ -10,6 +10,8 @@ def _worst_and_majority(answer):
     worst, majority = called(answer, 0.2, shape=(2,))
     if equal(majority, 3 * 0.2**2 * 0.8):
         return "that is exactly two wrong; all three wrong is a majority too"
+    if equal([majority, worst], [1 - 0.8**3, 3 * 0.2**2 * 0.8 + 0.2**3]):
+        return "both numbers are right; give that of at least one first"
     if equal([worst, majority], [0.2**3, 3 * 0.2**2 * 0.8 + 0.2**3]):
         return "the first is that all three err; asked is that at least one does"
     cases = {e: (1 - (1 - e) ** 3, 3 * e**2 * (1 - e) + e**3) for e in (0.0, 0.1, 0.2, 0.5, 1.0)}
@@ -45,6 +47,8 @@ def _called_wrong(answer):
 
     if equal(called(answer, 0.7, shape=(2,)), [0.3**5, 1 - below_three(0.7)]):
         return "the second is the probability of being upheld"
+    if equal(called(answer, 0.7), [below_three(0.7), 0.3**5]):
+        return "both numbers are right; give that of the lenient rule first"
     right = all(equal(called(answer, s), [(1 - s) ** 5, below_three(s)]) for s in (0.0, 0.3, 0.5, 0.7, 1.0))
     return "" if right else (
         "the number of judges who see the label is binomial, with five draws",

@@ -6,8 +6,10 @@ import numpy as np
 
 from robust_lib.course.checks.grading import called, equal, grader
 
-_RANKING = np.array([3, 4, 5, 0, 1, 6, 2])
-_WRONG = np.array([False, False, True, True, True, True, False])
+_RANKING = np.array(
+    [1, 5, 2, 4, 7, 6, 0, 8, 3]
+)  # each slip below has a share of its own among the first four
+_WRONG = np.array([0, 1, 1, 0, 0, 1, 0, 1, 0], dtype=bool)
 
 
 @grader("17.1")
@@ -19,7 +21,7 @@ def _precision_at(answer):
         return "those are the first k samples; take the first k of the ranking: wrong[ranking[:k]]"
     if equal(first, _WRONG[_RANKING[-4:]].mean()):
         return "the most suspicious come first in the ranking"
-    cases = {1: 1, 3: 1, 4: 3 / 4, 7: 4 / 7}
+    cases = {1: 1, 3: 1, 4: 3 / 4, 9: 4 / 9}
     if all(equal(called(answer, _RANKING, _WRONG, k), value * k / 4) for k, value in cases.items()):
         return "that is recall, the share of all wrong labels that are found; divide by k instead"
     right = all(equal(called(answer, _RANKING, _WRONG, k), value) for k, value in cases.items())
@@ -35,7 +37,7 @@ def _images_to_look_at(answer):
     number = called(answer, 0.1, shape=())
     if equal(number, 25):
         return "one standard error covers only two cases in three; 95 % takes 1.96 of them"
-    if equal(number, (1.96 / 0.1) ** 2):
+    if equal(number, (1.96 / 0.1) ** 2) or equal(number, math.ceil((1.96 / 0.1) ** 2)):
         return "p(1-p) is at most a quarter, at p = 1/2; use that"
     if equal(number, 0.25 * (1.96 / 0.1) ** 2) or equal(number, 96):
         return "nearly: you cannot look at a part of an image, so round up"

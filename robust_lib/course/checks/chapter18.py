@@ -26,8 +26,8 @@ def _verdict(answer):
     words = {differences: called(answer, list(differences)) for differences in cases}
     if strange := [word for word in words.values() if one_of(word, ("holds", "mixed", "reversed"))]:
         return f"the answer must be 'holds', 'mixed' or 'reversed'; yours is {strange[0]!r}"
-    if called(answer, [-0.3, 0.5, -0.1]) == "holds":
-        return "every seed must agree; the mean does not count"
+    if called(answer, [-0.3, 0.5, -0.1]) != "mixed":
+        return "every seed must agree; neither the mean nor the majority counts"
     if called(answer, [0.0, 0.3]) != "mixed" or called(answer, [0.0, -0.3]) != "mixed":
         return "a tie speaks for neither: with a 0 among the differences the word is 'mixed'"
     wrong = next((differences for differences in cases if words[differences] != cases[differences]), None)

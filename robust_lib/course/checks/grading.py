@@ -6,33 +6,50 @@ miss shows the next hint, so no first miss gives the answer away. The tests run 
 the graders that the learner meets.
 """
 
+import copy
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 GRADERS: dict[str, Callable] = {}
-SLIPS = {  # words of torch's or numpy's message: what it says to the learner
-    "is ambiguous": "`if`, `and`, `or`, `min` and `max` decide about one number, and here are many: "
-    "torch.where(condition, a, b), or np.where for arrays, decides for each",
-    "converted to Python scalars": "a function of `math` takes one number, and here are many: "
-    "use the tensor's or array's own, such as x.log() or np.log(x)",
+SLIPS = {  # words of torch's or numpy's message: what it says to the learner; the first that is met counts
+    "is ambiguous": "`if`, `and`, `or`, `not`, `min` and `max` decide about one number, and here are many: "
+    "torch.where(condition, a, b), or np.where for arrays, decides for each; ~mask turns a mask around",
+    "converted to Python scalars": "a function of `math`, float() and torch.tensor([...]) take single "
+    "numbers, and here are many: use the tensor's or array's own, such as x.log() or np.log(x); "
+    "torch.stack joins rows",
+    "must be Tensor, not numpy": "torch's functions take tensors, and here is a numpy array: "
+    "use numpy's, such as np.log(x), or the array's own, such as x.mean()",
+    "must be Tensor, not list": "torch's functions take tensors, and here is a list: "
+    "use Python's own, such as sum(x), or torch.tensor(x)",
     "must be Tensor, not": "torch's functions take tensors, and here is a plain number: "
     "use the one of `math`, such as math.log(x)",
+    "invalid combination of arguments": "torch's and numpy's functions do not mix here: give torch's a "
+    "tensor or a number in each place, and numpy's an array",
+    "must match the size": "the shapes do not fit each other: keepdim=True keeps a row or a column of means "
+    "in its place, such as x.mean(1, keepdim=True)",
+    "could not be broadcast": "the shapes do not fit each other: keepdims=True keeps a row or a column of "
+    "means in its place, such as x.mean(1, keepdims=True)",
+    "name 'math' is not defined": "write `import math` above the function: it is a part of Python",
 }
+UNFILLED = "one of the places still holds `...` or None"
 _misses: dict[str, int] = {}  # how many hints of a tuple each exercise has shown in this kernel
 
 
 def check(exercise: str, answer) -> str:
     """Print the verdict on an answer (a value or a function) to exercise "01.2"; returns "right", "wrong" or
-    "not attempted". An answer that is `...` or None, or a function that returns one, was not attempted.
+    "not attempted". An answer that is `...` or None, or a function that returns `...`, was not attempted.
 
     Raises ValueError only for an exercise that does not exist.
     """
     if exercise not in GRADERS:
         raise ValueError(f"no exercise is called {exercise!r}; there are {', '.join(GRADERS)}")
     try:
-        help_ = "" if answer is ... or answer is None else GRADERS[exercise](answer)
-        verdict = "not attempted" if answer is ... or answer is None else "wrong" if help_ else "right"
+        if answer is ... or answer is None:
+            raise _NotAttemptedError
+        help_ = UNFILLED if _unfilled(answer) else GRADERS[exercise](answer)
+        verdict = "wrong" if help_ else "right"
     except _NotAttemptedError:
         help_, verdict = "", "not attempted"
     except Misfit as misfit:
@@ -58,7 +75,7 @@ def _hint(exercise: str, help_: str | tuple[str, ...]) -> str:
 
 
 class _NotAttemptedError(Exception):
-    """The learner's function returned `...` or None."""
+    """The answer, or what the learner's function returned, is `...`."""
 
 
 class Misfit(Exception):
@@ -76,16 +93,18 @@ def grader(exercise: str) -> Callable:
 
 
 def called(answer: Callable, *arguments, shape: tuple[int, ...] | None = None):
-    """The learner's function on these arguments; a stub's `...` or None means "not attempted".
+    """The learner's function on copies of these arguments; a stub's `...` means "not attempted".
 
-    shape: what comes back must be numbers of this shape, () for one number. Raises Misfit where it is not, or
-    where the answer is no function.
+    shape: what comes back must be numbers of this shape, () for one number. Raises Misfit where it is not,
+    where nothing comes back, or where the answer is no function.
     """
     if not callable(answer):
         raise Misfit(f"a function is asked for; this is {_kind(answer)}")
-    result = answer(*arguments)
-    if result is ... or result is None:
+    result = answer(*copy.deepcopy(arguments))  # it may change in place what it is given
+    if result is ...:
         raise _NotAttemptedError
+    if result is None:
+        raise Misfit("for some arguments the function returns nothing: is there a `return` on every way?")
     if shape is not None:
         numbers(result, shape)
     return result
@@ -94,8 +113,10 @@ def called(answer: Callable, *arguments, shape: tuple[int, ...] | None = None):
 def numbers(result, shape: tuple[int, ...] | None = None) -> torch.Tensor:
     """Numbers as a float64 tensor; Misfit where they are none, or not of this shape."""
     try:
-        values = torch.as_tensor(result, dtype=torch.float64)
+        values = _tensor(result)
     except (TypeError, ValueError, RuntimeError):
+        if _unfilled(result):
+            raise Misfit(UNFILLED) from None
         asked = "numbers" if shape is None else _shape(shape)
         raise Misfit(f"the answer must be {asked}; this is {_kind(result)}") from None
     if shape is not None and values.shape != shape:
@@ -103,11 +124,27 @@ def numbers(result, shape: tuple[int, ...] | None = None) -> torch.Tensor:
     return values
 
 
+def _unfilled(value) -> bool:
+    """Whether a list, a tuple or a dict still holds `...` or None."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return any(one is ... or one is None for one in inside)
+
+
+def _tensor(result) -> torch.Tensor:
+    """As float64; rows in a list may be lists, tensors or arrays."""
+    if isinstance(result, list | tuple):
+        return torch.stack([_tensor(one) for one in result])
+    # torch takes no array with a negative stride, and warns of one that is read-only.
+    given = np.array(result) if isinstance(result, np.ndarray) else result
+    return torch.as_tensor(given, dtype=torch.float64)
+
+
 def some_of(answer, names: set[str]) -> str:
     """The hint for an answer that is no set of some of these names, otherwise ""."""
-    if isinstance(answer, set) and answer <= names:
-        return ""
-    return f"give a set of some of: {', '.join(sorted(names))}"
+    asked = f"give a set of some of: {', '.join(sorted(names))}"
+    if not isinstance(answer, set | frozenset):
+        return f"{asked}; this is {_kind(answer)}, and a set has braces"
+    return "" if answer <= names else asked
 
 
 def one_of(answer, names: tuple[str, ...]) -> str:

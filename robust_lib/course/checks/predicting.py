@@ -41,7 +41,7 @@ def predict(guess, among: tuple[str, ...] = (), low: float = -math.inf, high: fl
     """
     if guess is ... or guess is None:
         print("no guess yet: write one in place of the dots, or run on")
-    elif among and guess not in among:
+    elif among and not (isinstance(guess, str) and guess in among):
         print(f"a guess is one of {', '.join(among)}; this is {guess!r}")
     elif not among and not _between(guess, low, high):
         print(f"a guess is a number{_range(low, high)}; this is {guess!r}")
