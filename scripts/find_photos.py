@@ -5,7 +5,8 @@
 PHOTOS are 260 of each of five classes of TensorFlow's flower_photos (CC BY 2.0), whose labels come from a web
 search. results/photo_verdicts.csv says of 245 of them what we saw. They were the first 50 of many
 rankings, and were looked at in random order, without their ranks. `find` runs with its defaults; the sheet
-has the first 50 of its two rankings, in turn, but for photos of people who can be recognised.
+has the first 50 of its two rankings, in turn, but for photos of people who can be recognised. first-50.csv
+names the first 50 of each.
 """
 
 import itertools
@@ -74,12 +75,14 @@ def main(photos: Path) -> None:
         "no class here": found.neighbours.ranking,
         "in turn": in_turn(found.ranking, found.neighbours.ranking),
     }
-    for name, ranking in lists.items():
-        paths = [found.data.paths[n] for n in ranking[:FIRST]]
-        print(f"first {FIRST}, {name}: {counted(verdicts.reindex(paths)['verdict'])}")
-    table = verdicts.loc[paths].reset_index()
-    table["given"] = table["path"].str.partition("/")[0]
+    first = {name: [found.data.paths[n] for n in ranking[:FIRST]] for name, ranking in lists.items()}
+    seen = pd.concat({name: verdicts.reindex(paths) for name, paths in first.items()}, names=["list"])
+    for name in lists:
+        print(f"first {FIRST}, {name}: {counted(seen.loc[name, 'verdict'])}")
     FIGURES.mkdir(exist_ok=True)
+    seen["verdict"].to_csv(FIGURES / f"first-{FIRST}.csv")
+    table = seen.loc["in turn"].reset_index()
+    table["given"] = table["path"].str.partition("/")[0]
     sheet(photos, table).quantize(256).save(FIGURES / "first-50.png", optimize=True)
     (FIGURES / "CREDITS.txt").write_text(credits(photos, table), encoding="utf-8")
 

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pandas as pd
+
 from robust_lib.gallery import pages
 
 ROOT = Path(__file__).parents[2]
@@ -62,3 +64,16 @@ def test_every_committed_figure_belongs_to_a_notebook_and_the_gallery():
         assert f"({sidecar.stem}.png)" in page
         assert (sidecar.with_suffix(".png")).exists()
         assert (sidecar.with_suffix(".svg")).exists()
+
+
+def test_the_readme_counts_the_photographs_as_their_table_does():
+    table = pd.read_csv(ROOT / "figures/find-photos/first-50.csv", index_col=["list", "path"])["verdict"]
+    known = pd.read_csv(ROOT / "results/photo_verdicts.csv", index_col="path")["verdict"]
+    assert (table.reset_index("list", drop=True) == known[table.index.get_level_values("path")]).all()
+    assert (table.groupby("list").size() == 50).all()
+    lists = [table[name] for name in ("wrong class", "no class here", "in turn")]
+    (a, b), (c, d), (e, f) = [(sum(one == "wrong"), sum(one == "doubtful")) for one in lists]
+    first = f"the first list {a} were plainly wrong and {b} doubtful"
+    assert f"{first}, of the second {c} and {d}, of both in turn {e} and {f} (" in " ".join(
+        (ROOT / "README.md").read_text(encoding="utf-8").split()
+    )
