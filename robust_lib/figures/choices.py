@@ -123,7 +123,8 @@ def by_accuracy(points: dict[str, list[tuple[float, float]]], rates: dict[str, f
     draw_lines(ax, lines, linewidth=1)
     for n, (name, pairs) in enumerate(points.items()):
         x, y = np.array(pairs).T
-        style = {"color": COLOURS[1 + n % 7], "marker": MARKERS[n % len(MARKERS)], "markersize": 6}
+        colour = COLOURS[(len(rates) + n) % len(COLOURS)]
+        style = {"color": colour, "marker": MARKERS[n % len(MARKERS)], "markersize": 6}
         ax.plot(x, y, linestyle="none", label=name, alpha=0.8, **style)
     ax.set(xlabel="held-out accuracy against CIFAR's labels", ylabel="F1 of disagreement", xlim=(0.8, 1))
     legend_below(fig, ax, 3, fontsize=8)

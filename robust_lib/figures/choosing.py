@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from robust_lib.figures import COLOURS, NOISY, draw_lines, legend_below, panels, side_legend
+from robust_lib.figures import COLOURS, draw_lines, legend_below, panels, side_legend
 
 MARKERS = "osD^vP"
 
@@ -110,5 +110,5 @@ def _point(ax, p: dict, position: int) -> None:
     label = p["family"] if filled else None
     ax.plot(p["criterion"], p["score"], fillstyle="full" if filled else "none", label=label, **style)
     if p["chosen"]:
-        ring = {"marker": "o", "markersize": 12, "fillstyle": "none", "color": NOISY, "linestyle": "none"}
+        ring = {"marker": "o", "markersize": 12, "fillstyle": "none", "color": "0.4", "linestyle": "none"}
         ax.plot(p["criterion"], p["score"], label="chosen", **ring)

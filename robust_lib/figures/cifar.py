@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from robust_lib.figures import CLEAN, NOISY, draw_lines, legend_below, line_style, panels
+from robust_lib.figures import CLEAN, COLOURS, NOISY, draw_lines, legend_below, line_style, panels
 
 
 def margins_under_noise(rows: dict[str, tuple[dict, Tensor]], losses: dict):
@@ -36,11 +36,15 @@ def margins_under_noise(rows: dict[str, tuple[dict, Tensor]], losses: dict):
 
 
 def _two_histograms(ax, delta: Tensor, wrong: Tensor, loss, reach: float) -> None:
+    """A colour has one scale for both epochs: as many labels in the first as in the last."""
     for mask, colour in ((~wrong, CLEAN), (wrong, NOISY)):
-        for epoch, look in ((-1, {"fill": True, "alpha": 0.6}), (0, {"linewidth": 1})):
-            values = delta[epoch][mask].clamp(-reach, reach)
-            heights, edges = torch.histogram(values, 60, range=(-reach, reach))
-            ax.stairs(heights / heights.max(), edges, color=colour, **look)
+        ends = [delta[epoch][mask].clamp(-reach, reach) for epoch in (-1, 0)]
+        counts = [torch.histogram(values, 60, range=(-reach, reach)) for values in ends]
+        top = max(float(heights.max()) for heights, _ in counts)
+        for (heights, edges), look in zip(
+            counts, ({"fill": True, "alpha": 0.6}, {"linewidth": 1}), strict=True
+        ):
+            ax.stairs(heights / top, edges, color=colour, **look)
     grid = torch.linspace(-reach, reach, 401, dtype=torch.float64)
     w = loss.weight_at(grid)
     ax.plot(grid, w / w.max(), color="black", linewidth=0.9)
@@ -50,14 +54,17 @@ def _two_histograms(ax, delta: Tensor, wrong: Tensor, loss, reach: float) -> Non
 def snr_and_diff(sources: dict, noises: dict[str, str]):
     """CV Table 5: accuracy lost against the weight ratio, a panel for each source, one scale for both.
 
-    sources: {title: frame with columns noise, loss, snr, diff}; noises: {noise: its label}. A mark is a loss;
-    the line joins the losses of a noise by their ratio.
+    sources: {title: frame with columns noise, loss, snr, diff}; noises: {noise: its label}. A mark is a loss,
+    CE's and AGCE's with their names; the line joins the losses of a noise by their ratio.
     """
     fig, axes = panels(1, len(sources), 3.9, 3.2, sharex=True, sharey=True)
     for ax, (title, frame) in zip(axes[0], sources.items(), strict=True):
         for position, (noise, label) in enumerate(noises.items(), 1):
             part = frame[frame["noise"] == noise].sort_values("snr")
             draw_lines(ax, {label: (part["snr"], part["diff"])}, first=position, marker="o", markersize=4)
+            for row in part[part["loss"].isin(["CE", "AGCE"])].itertuples():
+                place = {"xytext": (3, 3), "textcoords": "offset points", "color": COLOURS[position]}
+                ax.annotate(row.loss, (row.snr, row.diff), fontsize=6, **place)
         ax.axhline(0, color="0.6", linewidth=0.6)
         ax.set_title(title, fontsize=9)
         ax.set(xlabel="snr", xscale="log", xticks=[0.3, 1, 3], xticklabels=["0.3", "1", "3"])

@@ -38,7 +38,7 @@ def along_temperature(temperatures, lines: dict[str, dict[str, list[float]]], ma
     fig, axes = panels(1, len(lines), width=3.6, height=3.0)
     for ax, (label, drawn) in zip(axes[0], lines.items(), strict=True):
         for position, (name, values) in enumerate(drawn.items()):
-            style, end = line_style(position + 1), (temperatures[-1], np.asarray(values)[-1])
+            style, end = line_style(position), (temperatures[-1], np.asarray(values)[-1])
             ax.semilogx(temperatures, values, **style)
             ax.annotate(f" {name}", end, fontsize=7, va="center", color=style["color"])
         for name, at in marks.items():

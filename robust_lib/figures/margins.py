@@ -35,12 +35,12 @@ def distributions(panels_of: dict, thresholds: dict | None = None):
     """HS Fig. 6: densities of the AUM, a panel per title: {title: {group: values (n,)}}, groups as in LOOK.
 
     Every density has area 1, though there are fewer flipped samples than clean ones. Vertical lines at the
-    means; thresholds: {title: AUM} adds a solid one. One axis for all; the outermost bars hold what lies
-    beyond it.
+    means; thresholds: {title: AUM} adds a solid one. The panels share both axes; the outermost bars hold what
+    lies beyond.
     """
     everything = np.concatenate([values for groups in panels_of.values() for values in groups.values()])
     edges = np.linspace(*np.percentile(everything, [0.1, 99.9]), 81)
-    fig, members = panel_row(panels_of, 3.4, 2.8, "density", sharex=True)
+    fig, members = panel_row(panels_of, 3.4, 2.8, "density", sharex=True, sharey=True)
     for ax, groups in members:
         for group, values in groups.items():
             bins = edges if len(values) > 200 else edges[::4]  # a few dozen samples make no fine histogram
@@ -76,7 +76,7 @@ def over_rate(panels_of: dict, ylabel: str):
     Lines join the means. A tuple is drawn as mean and bar, a list as its mean with a dot for every seed.
     A panel without curves says that nothing is recorded.
     """
-    fig, members = panel_row(panels_of, 3.4, 2.9, ylabel, sharex=True)
+    fig, members = panel_row(panels_of, 3.4, 2.9, ylabel, sharex=True, sharey=True)
     for ax, curves in members:
         for position, (label, cells) in enumerate(curves.items()):
             style = line_style(position)
@@ -104,7 +104,7 @@ def by_detector(panels_of: dict, xlabel: str):
     markers = "osD^v"
     rows = list(next(iter(panels_of.values())))
     detectors = list(dict.fromkeys(d for cells in panels_of.values() for row in cells.values() for d in row))
-    fig, members = panel_row(panels_of, 4.4, 0.42 * len(rows) + 1.2, sharey=True)
+    fig, members = panel_row(panels_of, 4.4, 0.42 * len(rows) + 1.2, sharex=True, sharey=True)
     for ax, cells in members:
         for position, detector in enumerate(detectors):
             colour = line_style(position)["color"]

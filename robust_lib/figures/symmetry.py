@@ -107,7 +107,7 @@ def decomposition(chosen: dict, classes: int = 3, reach: float = 4.0):
 
 def between(families: dict, classes: int = 10, reach: float = 8.0):
     """Losses against the labelled class's lead over the others (all equal): {title: {line label: loss}}."""
-    fig, members = panel_row(families, 4.2, 3.2, "loss")
+    fig, members = panel_row(families, 4.2, 3.2, "loss", sharey=True)
     lead = torch.linspace(-reach, reach, 401, dtype=torch.float64)
     rows = torch.zeros(len(lead), classes, dtype=torch.float64)
     rows[:, 0] = lead
@@ -178,7 +178,8 @@ def accuracy_by_rate(groups: dict, limit: float):
             look = {"marker": "osD^"[position % 4], "markersize": 4} | line_style(position)
             ax.plot(points.keys(), points.values(), label=label, **look)
         ax.axvline(limit, color="0.5", linewidth=0.8, linestyle=":")
-        ax.text(limit, 0.8, " (K-1)/K", rotation=90, fontsize=7, ha="left", va="center", color="0.3")
+        beside = {"xytext": (3, 0), "textcoords": "offset points", "rotation": 90, "va": "center"}
+        ax.annotate("(K-1)/K", (limit, 0.8), fontsize=7, color="0.3", **beside)
         ax.set(xlabel="rate of uniform noise η", ylim=(-0.02, 1))
         ax.legend(fontsize=7, frameon=False, loc="lower left")
     return fig

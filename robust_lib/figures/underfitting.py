@@ -3,7 +3,7 @@
 import numpy as np
 from torch import Tensor
 
-from robust_lib.figures import CLEAN, NOISY, draw_lines, legend_below, line_style, panel_row, panels
+from robust_lib.figures import CLEAN, DASHES, NOISY, draw_lines, legend_below, line_style, panel_row, panels
 
 
 def fresh_margins(networks: dict[str, tuple[Tensor, dict[str, Tensor]]], bins: int = 40):
@@ -27,11 +27,12 @@ def fresh_margins(networks: dict[str, tuple[Tensor, dict[str, Tensor]]], bins: i
     return fig
 
 
-def classes_at_start(groups: dict[str, tuple[Tensor, Tensor]], over_epochs: dict[str, Tensor]):
+def classes_at_start(groups: dict[str, tuple[Tensor, Tensor]], over_epochs: dict[str, tuple]):
     """What became of every class: recall against the fresh margin, and margins over the epochs.
 
     groups: {title: (mean fresh margin, recall)}, each (K,), one panel a loss, a vermilion cross where the
-    recall is below 0.05. over_epochs: {line label: mean margin at start and after each epoch}, last panel.
+    recall is below 0.05. over_epochs: {loss: (margins of the kept classes, of the lost ones)}, each the mean
+    at the start and after each epoch; at most two losses, in the last panel.
     """
     titles = {**groups, "mean margin in training": None}
     fig, members = panel_row(titles, 3.3, 2.8, "recall on test images")
@@ -43,7 +44,10 @@ def classes_at_start(groups: dict[str, tuple[Tensor, Tensor]], over_epochs: dict
         ax.set(xlabel=r"mean $\Delta_y$ of the class, fresh head", ylim=(-0.03, 1.03))
         ax.locator_params(axis="x", nbins=5)
     last = members[-1][0]
-    draw_lines(last, {name: (range(len(row)), row) for name, row in over_epochs.items()}, marker=".")
+    for (loss, rows), dash in zip(over_epochs.items(), DASHES, strict=False):
+        for row, colour, side in zip(rows, (CLEAN, NOISY), ("kept", "lost"), strict=True):
+            style = {"color": colour, "linestyle": dash, "marker": "."}
+            last.plot(range(len(row)), row, label=f"{loss}, {side}", **style)
     last.axhline(0, color="0.6", linewidth=0.6)
     last.set(xlabel="epoch", ylabel=r"mean $\Delta_y$")
     last.locator_params(axis="x", integer=True)
@@ -58,7 +62,7 @@ def update_sizes(groups: dict[str, dict[str, tuple]], logarithmic: tuple[str, ..
     sizes: (steps,), or (runs, steps) for a line through the mean and a band from smallest to largest.
     logarithmic: titles of the panels with a logarithmic axis.
     """
-    fig, members = panel_row(groups, 3.5, 2.8, r"$\alpha_t$")
+    fig, members = panel_row(groups, 3.5, 2.8)
     for ax, lines in members:
         for position, (label, (steps, sizes)) in enumerate(lines.items()):
             runs, style = np.atleast_2d(np.asarray(sizes)), line_style(position)
@@ -68,9 +72,9 @@ def update_sizes(groups: dict[str, dict[str, tuple]], logarithmic: tuple[str, ..
         ax.set_title(ax.get_title(), fontsize=9)
         ax.set_xlabel("step")
         if ax.get_title() in logarithmic:
-            ax.set_yscale("log")
+            ax.set(yscale="log", ylabel=r"$\alpha_t$, logarithmic")
         else:
-            ax.set_ylim(bottom=0)
+            ax.set(ylim=(0, None), ylabel=r"$\alpha_t$")
         ax.legend(fontsize=7, frameon=False)
     return fig
 
@@ -94,6 +98,6 @@ def over_tau(groups: dict[str, dict[str, dict[float, list[float]]]], levels: dic
         ax.set_title(title, fontsize=9)
         ax.set_xlabel(r"$\tau$")
         ax.grid(axis="y", linewidth=0.4)
-    axes[0, 0].set_ylabel("accuracy on clean test images")
+    axes[0, 0].set_ylabel("accuracy on clean test images (%)")
     legend_below(fig, axes)
     return fig

@@ -80,7 +80,7 @@ def parameter_curves(backgrounds: dict | None = None, names: list[str] | None = 
         lowest = _curves(ax, group, ordered=title != PLAIN)
         ax.set_ylim(min(-0.05, 1.1 * lowest), 1.05)
         ax.set_title(title, fontsize=9)
-        ax.legend(fontsize=6, frameon=False, loc="upper right")
+        ax.legend(fontsize=7, frameon=False, loc="upper right", labelspacing=0.1, handlelength=1.6)
     for ax in axes.flat[len(groups) :]:
         ax.axis("off")
     for ax in axes[:, 0]:

@@ -25,7 +25,8 @@ def dots(found: list[Cell]):
     """The cells of a table: ours as dots, the paper's as open squares, with one standard deviation each.
 
     One row of panels for each data set and metric, one column for each noise; where there is one noise only,
-    a row for each data set and a column for each metric. Losses from top to bottom.
+    a row for each data set and a column for each metric. Losses from top to bottom. What would squeeze all
+    others is a triangle at the left edge, with its number.
     """
     one_noise = len({(cell.noise, cell.rate) for cell in found}) == 1
     places = [
@@ -36,9 +37,13 @@ def dots(found: list[Cell]):
     names = list(dict.fromkeys(cell.loss for cell in found))
     options = {"sharey": True, "sharex": "none" if one_noise else "row"}
     fig, axes = panels(len(rows), len(columns), 3.0, 0.24 * len(names) + 1.1, **options)
+    on_axis: dict = {}  # the numbers of the panels that share an axis
+    for cell, place in zip(found, places, strict=True):
+        means = [side.mean for side in (cell.ours, cell.paper) if side]
+        on_axis.setdefault(place if one_noise else place[0], []).extend(means)
     for cell, (row, column) in zip(found, places, strict=True):
         ax = axes[rows.index(row), columns.index(column)]
-        _pair(ax, cell, names.index(cell.loss))
+        _pair(ax, cell, names.index(cell.loss), _edge(on_axis[(row, column) if one_noise else row]))
         eta = "" if cell.rate is None else rf", $\eta={cell.rate:g}$"
         ax.set(title=f"{cell.data}, {cell.noise}{eta}", xlabel=METRICS.get(cell.metric, cell.metric))
     for line in axes:
@@ -51,11 +56,22 @@ def dots(found: list[Cell]):
     return fig
 
 
-def _pair(ax, cell: Cell, y: int) -> None:
+def _edge(values: list[float]) -> float:
+    """Left of the numbers within Tukey's outer fence (three quartile ranges below the box); -inf: all are."""
+    low, high = np.percentile(values, [25, 75])
+    near = [value for value in values if value >= low - 3 * (high - low)]
+    return min(near) - 0.06 * (max(near) - min(near)) if len(near) < len(values) else -np.inf
+
+
+def _pair(ax, cell: Cell, y: int, edge: float) -> None:
     if cell.paper:
         style = {"fmt": "s", "fillstyle": "none", "color": NOISY, "label": "the paper", "markersize": 6}
         ax.errorbar(cell.paper.mean, y + 0.15, xerr=cell.paper.spread, **style)
-    if cell.ours:
+    if cell.ours and cell.ours.mean < edge:
+        ax.plot(edge, y - 0.15, "<", color=CLEAN, markersize=4)
+        beside = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "fontsize": 7}
+        ax.annotate(f"{cell.ours.mean:.3g}", (edge, y - 0.15), color=CLEAN, **beside)
+    elif cell.ours:
         style = {"fmt": "o", "color": CLEAN, "label": "ours", "markersize": 4}
         ax.errorbar(cell.ours.mean, y - 0.15, xerr=cell.ours.spread, **style)
 

@@ -22,13 +22,16 @@ def test_fresh_margins_have_area_one_and_lie_where_they_were_measured():
 
 def test_a_class_below_five_percent_is_marked_as_lost():
     margin, recall = torch.tensor([-5.0, -4.8, -4.5]), torch.tensor([0.0, 0.049, 0.05])
-    path = {"MAE, kept": [-4.5, 1.0, 2.0]}
+    path = {"MAE": ([-4.5, 1.0, 2.0], [-4.9, -5.0, -5.0]), "scaled": ([-4.5, 2.0], [-4.9, 1.0])}
     left, right = underfitting.classes_at_start({"MAE": (margin, recall)}, path).axes
     drawn = {line.get_label(): line for line in left.lines}
     assert list(drawn["class lost"].get_xdata()) == pytest.approx([-5.0, -4.8])
     assert list(drawn["class kept"].get_xdata()) == [-4.5]
     assert (drawn["class kept"].get_color(), drawn["class lost"].get_color()) == (CLEAN, NOISY)
     np.testing.assert_array_equal(lines(right)["MAE, kept"], [[0, 1, 2], [-4.5, 1.0, 2.0]])
+    looks = {line.get_label(): (line.get_color(), line.get_linestyle()) for line in right.lines[:4]}
+    assert looks["MAE, lost"] == (NOISY, "-")
+    assert looks["scaled, kept"] == (CLEAN, "--")
 
 
 def test_update_sizes_join_the_means_of_several_runs_and_mark_their_range():

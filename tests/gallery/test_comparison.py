@@ -522,7 +522,9 @@ def test_alt_texts_name_what_is_drawn(tmp_path):
     bars = ", with bars of one standard deviation."
     assert third == f"{metrics} of 1 loss on MNIST, MNIST pairs: ours as dots{bars}"
     delays = json.loads((ROOT / "figures/papers/hs-fig11-small.json").read_text())["alt"]
-    assert delays.endswith("a line for each c; MNIST, 2,000 images.")  # not CIFAR-100, which HS has there
+    assert delays.endswith(
+        "a line for each c; bands from the lowest to the highest seed; MNIST, 2,000 images."
+    )  # not CIFAR-100, which HS has there
 
 
 def test_committed_alt_texts_speak_of_squares_only_where_the_paper_has_numbers():
@@ -610,6 +612,16 @@ def test_dots_are_ours_and_squares_the_papers(tmp_path):
     points = {(line.get_marker(), float(line.get_xdata()[0])) for line in drawn}
     assert points == {("o", 0.5), ("s", 0.7452), ("s", 0.7591), ("s", 0.8817)}
     assert [text.get_text() for text in fig.legends[0].get_texts()] == ["the paper", "ours"]
+
+
+def test_a_number_that_would_squeeze_the_others_is_a_triangle_at_the_edge(tmp_path):
+    some = [made(t, f1=0.02 if t.loss == "piecewise_zero" else 0.8) for t in trials("hs-table6", seeds=2)]
+    write(tmp_path, "hs-table6", some)
+    ax = drawings.dots(cells("HS Table 6", folder=tmp_path)).axes[0]
+    (edge,) = [float(line.get_xdata()[0]) for line in ax.lines if line.get_marker() == "<"]
+    assert 0.65 < edge < 0.7452  # left of the printed numbers
+    assert ax.get_xlim()[0] > 0.6
+    assert [text.get_text() for text in ax.texts] == ["0.02"]
 
 
 def test_heat_maps_show_means_and_leave_gaps():
