@@ -1,12 +1,16 @@
 """The command line: ``python -m robust_lib COMMAND``. Commands import what they need when they run."""
 
+import contextlib
 import os
+import signal
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
+AGAIN = 5.0  # seconds after which Ctrl-C comes again
 # Import name to PyPI's, where they differ.
 PYPI_NAMES = {"PIL": "pillow", "sklearn": "scikit-learn"}
 
@@ -252,6 +256,26 @@ def sweep(name, show, scale, where, results, **options) -> None:
     sys.exit(bool(counts["failed"]))
 
 
+@contextlib.contextmanager
+def _interrupted_for_sure():
+    """Ctrl-C comes again after AGAIN seconds: Python forgets one that meets a callback of its garbage."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield  # Windows has no such timer
+        return
+
+    def interrupt(*_) -> None:
+        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGALRM)}
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @main.command()
 @click.argument("source", type=click.Path(exists=True, path_type=Path))
 @click.option(
@@ -315,13 +339,14 @@ def find(source: Path, out: Path | None, missing: tuple[str, ...], list_only: bo
     SOURCE is a folder with one sub-folder of images per class, a CSV with columns path and label, or an .npz
     with labels and images or features. It is never written to. If stopped, the same command goes on.
     """
-    from robust_lib import find
-
     try:
-        if list_only:
-            click.echo(os.fsencode(find.list_paths(source)), nl=False)
-        else:
-            find.find(source, out, missing=missing or None, **options)
+        with _interrupted_for_sure():
+            from robust_lib import find
+
+            if list_only:
+                click.echo(os.fsencode(find.list_paths(source)), nl=False)
+            else:
+                find.find(source, out, missing=missing or None, **options)
     except (ValueError, RuntimeError, OSError) as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:

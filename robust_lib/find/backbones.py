@@ -67,6 +67,8 @@ def load(name: str | None = None, weights: Path | None = None) -> tuple[Backbone
         if weights is not None:
             raise ValueError(f"weights must be left out with backbone {NONE!r}, got {weights}")
         return None, ""
+    if name is not None and not isinstance(name, str):
+        raise ValueError(f"backbone must be the name of a network, got {name!r}")
     backbone = Backbone(name or library.BACKBONE, weights)
     try:
         backbone._features(torch.zeros(1, 3, SIZE, SIZE, dtype=torch.uint8), None, "cpu")

@@ -22,7 +22,8 @@ ROUNDS, STEPS = 6, 5
 POWERS = (0.05, 5.0)
 NORMAL = 1.96  # standard deviations on both sides that hold 95 %
 STOP_AT = 0.1  # the share of errors among the next samples below which looking on is hardly worth it
-WINDOW = 100  # so many next samples
+WINDOW = 100  # so many next samples at most; of a small set a tenth, but at least FEW
+FEW = 10
 LOOKS = (50, 200, 1000)  # how many are looked at first: always rows of the curve's table
 POINTS = 1000  # and so many others at most
 
@@ -68,8 +69,8 @@ def estimate(labels: np.ndarray, probs: np.ndarray, seed: int = 0) -> Estimate:
 def curve(wrong: Estimate, ranking: np.ndarray):
     """A DataFrame of at most POINTS + 4 rows: first (n, how many are looked at, from the top of the ranking),
     expected (errors among them), low and high (a range for these that is meant to hold in 95 of 100 cases),
-    next (the errors among the next WINDOW, or all if they are fewer, as a share of that number; towards the
-    end the places that are no more count as right), planted (the share of planted flips).
+    next (the errors among the next window(N), as a share of that number; towards the end the places that are
+    no more count as right), planted (the share of planted flips).
 
     The range has two parts: that of the readings, and the chance with which each label is wrong or not.
     """
@@ -98,15 +99,15 @@ def curve(wrong: Estimate, ranking: np.ndarray):
 
 
 def _next_share(expected: np.ndarray) -> np.ndarray:
-    """After each place, the errors among the next WINDOW (or what is left) as a share of window(N)."""
+    """After each place, the errors among the next window(N) (or what is left) as a share of that number."""
     count = len(expected)
-    ends = np.minimum(np.arange(1, count + 1) + WINDOW, count)
+    ends = np.minimum(np.arange(1, count + 1) + window(count), count)
     return (expected[ends - 1] - expected) / window(count)
 
 
 def window(count: int) -> int:
-    """How many samples a share is taken of: WINDOW, or all if they are fewer."""
-    return min(WINDOW, count)
+    """How many samples a share is taken of: so few that a small set is not looked at in two steps."""
+    return min(WINDOW, max(FEW, count // 10), count)
 
 
 def stop(table) -> int:

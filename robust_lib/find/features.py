@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from robust_lib.find import cells
-from robust_lib.find.listing import Listing, Problem, many, shown
+from robust_lib.find.listing import Listing, Problem, as_path, many, shown
 
 TRIMMED = 0.005  # share of the values at each end of a feature that its mean and deviation do not see
 FARTHEST = 10.0  # deviations beyond which a feature's values are clipped
@@ -69,7 +69,7 @@ def row_of(listing: Listing, paths, count: int, what: str) -> np.ndarray:
     if not any(map(any, orders.values())):
         raise ValueError(f"paths must be left out for {listing.source.name}, whose rows are numbered")
     is_name = str(paths) in orders
-    order = orders[str(paths)] if is_name else _read_order(Path(paths))
+    order = orders[str(paths)] if is_name else _read_order(as_path("paths", paths))
     if len(order) != count:
         raise ValueError(f"{what} must have a row for each of {len(order)} paths, got {count}")
     return _matched(listing, order, paths, what, typed=not is_name)

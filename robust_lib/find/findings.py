@@ -13,7 +13,7 @@ from robust_lib.find.neighbours import Neighbours
 from robust_lib.find.reading import OwnData
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Findings:
     """What was found among the N samples of data (which says what was left out, and why).
 
@@ -39,6 +39,10 @@ class Findings:
     neighbours: Neighbours = neighbours.NONE
     key: str = ""
     wrong: Estimate | None = None
+
+    def __repr__(self) -> str:
+        """A line, for the cell of a notebook that ends in it: all data would be pages."""
+        return f"<Findings: {self.flagged.sum():,} of {len(self.flagged):,} labels flagged, {self.out}>"
 
     @cached_property
     def table(self):

@@ -149,6 +149,16 @@ def few(texts, between: str = ", ", more: str = "…") -> str:
     return between.join([*texts[:5], more] if len(texts) > 5 else texts)
 
 
+def as_path(name: str, given) -> Path:
+    """ValueError where it is no path, or an empty one, which would mean the working directory."""
+    try:
+        if os.fspath(given):
+            return Path(given)
+    except TypeError:
+        given = type(given).__name__
+    raise ValueError(f"{name} must be a path, got {given!r}")
+
+
 def refuse_inside(source: Path, out: Path) -> None:
     """ValueError if what is to be written lies in the input."""
     source = source.resolve()

@@ -71,10 +71,10 @@ def mend(run, decisions, out=None, folder: str | None = None) -> Mended:
             taken[copy] = taken[first]
     moved = []
     if folder is None and listing.source.suffix.lower() == ".npz":
-        out = _new(out or run / "mended.npz", listing)
+        out = _new(out or run / "mended.npz", listing, ".npz")
         records.atomically(out, _arrays(listing, taken, rows))
     elif folder is None:
-        out = _new(out or run / "mended.csv", listing)
+        out = _new(out or run / "mended.csv", listing, ".csv")
         text = _list(listing, taken, out.parent, rows)
         records.atomically(out, text.encode("utf-8", "surrogateescape"))  # names of files are bytes
     else:
@@ -150,10 +150,12 @@ def _decision(row: dict[str, str], classes: set[str], place: str) -> Decision:
     return Decision(word, label)
 
 
-def _new(out, listing: Listing) -> Path:
-    """ValueError if it is there, or inside the input."""
+def _new(out, listing: Listing, ending: str = "") -> Path:
+    """ValueError if it is there, inside the input, or has another ending, by which `find` would read it."""
     out = Path(out)
     refuse_inside(listing.source, out)
+    if ending and out.suffix.lower() != ending:
+        raise ValueError(f"out must end in {ending}, as what is written, got {out}")
     if os.path.lexists(out):
         raise ValueError(f"out must be new, got {out}, which is there: move it away, or name another")
     if not out.parent.is_dir():

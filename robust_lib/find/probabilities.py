@@ -16,7 +16,8 @@ LOOKS_TRAINED_ON = 0.99  # the share of given labels from which rows look like t
 
 
 def load(probs, samples: int) -> tuple[np.ndarray, list[str]]:
-    """The array (N, K) and the names of its columns, if it has any; from an .npy, .npz, .csv or .tsv as well.
+    """The array (N, K) and the names of its columns, if it has any; from an .npy, .npz, .csv or .tsv as well,
+    or a DataFrame, whose columns are names unless they are pandas' own numbers.
 
     samples: how many rows are needed, which tells whether a CSV's first line of 0 and 1 is a header.
     ValueError if it is no (N, K >= 2) of numbers.
@@ -29,6 +30,9 @@ def load(probs, samples: int) -> tuple[np.ndarray, list[str]]:
             raise ValueError(f"probs cannot be read from {probs}: {error}") from None
     if isinstance(probs, torch.Tensor):
         probs = probs.detach().cpu().float().numpy()
+    columns = getattr(probs, "columns", [])
+    if list(columns) != list(range(len(columns))):
+        names = [in_words(name) for name in columns]
     probs = np.asarray(probs)
     if probs.ndim != 2 or probs.dtype.kind not in "buif" or probs.shape[1] < 2 or not len(probs):
         raise ValueError(f"probs must be numbers (N, 2 classes or more), got {probs.dtype} {probs.shape}")
@@ -72,8 +76,9 @@ def take(listing: Listing, probs, paths) -> np.ndarray:
     rows = row_of(listing, paths, len(given), "probs")
     listing.drop(np.flatnonzero(rows < 0), "it has no row of probabilities")
     listing.drop(np.flatnonzero(np.isnan(given).any(1)[rows]), "its probabilities hold NaN")
-    used = rows[listing.usable]
-    _check(given[used], used)
+    used, classes = rows[listing.usable], len(set(listing.labels) - {""})
+    few = f"; {given.shape[1]} columns for {classes} classes" if given.shape[1] < classes else ""
+    _check(given[used], used, few)
     listing.probs = given[rows]
     return rows
 
@@ -93,8 +98,8 @@ def _columns_of_folder(listing: Listing, width: int, paths) -> list[str]:
     )
 
 
-def _check(probs: np.ndarray, rows: np.ndarray) -> None:
-    """rows: of each of probs (N, K), its place in the file."""
+def _check(probs: np.ndarray, rows: np.ndarray, remark: str) -> None:
+    """rows: of each of probs (N, K), its place in the file. remark: what else may be wrong."""
     outside = (probs < -1e-6) | (probs > 1 + 1e-6)
     hint = "are these logits? their softmax is needed"
     if outside.any():
@@ -104,7 +109,7 @@ def _check(probs: np.ndarray, rows: np.ndarray) -> None:
     if wrong.any():
         n = wrong.argmax()
         count = f"{wrong.sum():,} of {len(probs):,} rows do not, the first is row {rows[n]}"
-        raise ValueError(f"probs must have rows that sum to 1, got {probs[n].sum():.6g}: {count}")
+        raise ValueError(f"probs must have rows that sum to 1, got {probs[n].sum():.6g}: {count}{remark}")
 
 
 def of_classes(listing: Listing, index: np.ndarray, classes: tuple[str, ...]) -> np.ndarray:

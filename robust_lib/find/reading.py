@@ -19,7 +19,7 @@ import torch
 from robust_lib.find import arrays, folder, pictures, probabilities, tables
 from robust_lib.find import features as feature_rows
 from robust_lib.find.labels import in_order, look_alikes, no_label
-from robust_lib.find.listing import Listing, Problem, Samples, many, shown
+from robust_lib.find.listing import Listing, Problem, Samples, as_path, many, shown
 
 SMALL, LARGE = 32, 64  # pixels a side that larger images are resized to
 SMALL_UP_TO = 40  # the median shorter side up to which images count as small
@@ -68,8 +68,7 @@ def read(source, features=None, least: int = 2, paths=None, missing=None, probs=
     has labels (N,), integers or text, and images (N, H, W), (N, H, W, C) or (N, C, H, W), or features (N, D);
     classes, an array of names, is optional.
     features: an array (N, D), a tensor or an .npy file, its rows in the order of the source; then images are
-    only shown. probs: the same of probabilities (N, K), out of sample, or a file that probabilities.load
-    takes. paths: which row belongs to which file: a text file of one path a line, or for a folder "sorted" or
+    only shown. probs: the same of probabilities (N, K), out of sample, or what probabilities.load takes. paths: which row belongs to which file: a text file of one path a line, or for a folder "sorted" or
     "imagefolder" (torchvision's), which is needed where these two differ. Of data that `mend` wrote,
     "find_row" for rows from before; needed where rows made anew would be as many, in another order.
     missing: the word or words that mean "no label" in a CSV or an .npz, in place of nan, none, null, "?" and,
@@ -79,7 +78,8 @@ def read(source, features=None, least: int = 2, paths=None, missing=None, probs=
     are left out. Raises ValueError where nothing can be read, where rows or labels could mean two things, or
     where fewer than two classes remain.
     """
-    listing = list_samples(Path(source), features is not None, missing, probs is not None)
+    source = as_path("source", source)
+    listing = list_samples(source, features is not None, missing, probs is not None)
     unused = () if missing is None else sorted(no_label(missing) - listing.emptied - {""})
     if unused:
         words = ", ".join(map(repr, unused))
@@ -103,7 +103,7 @@ def read(source, features=None, least: int = 2, paths=None, missing=None, probs=
 
 def list_paths(source) -> str:
     """The images of a folder, or the paths of a CSV, one a line, as `paths` takes them."""
-    orders = list_samples(Path(source), True, None).orders
+    orders = list_samples(as_path("source", source), True, None).orders
     if not any(map(any, orders.values())):
         raise ValueError(f"source must be a folder or a .csv, got {str(source)!r}, which holds no paths")
     return "".join(f"{path}\n" for path in next(iter(orders.values())))

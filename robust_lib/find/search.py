@@ -26,14 +26,14 @@ import torch
 from torch import Tensor, nn
 
 from robust_lib import detection, losses, records, training
-from robust_lib.data.noise import check_seed
+from robust_lib.data.noise import check_seed, one_of
 from robust_lib.detection import Detection, ThresholdRun
 from robust_lib.find import backbones, calibration, neighbours, pages, probabilities, reading
 from robust_lib.find.backbones import Backbone
 from robust_lib.find.cells import defused
 from robust_lib.find.findings import Findings
 from robust_lib.find.labels import no_label
-from robust_lib.find.listing import many, refuse_inside, shown
+from robust_lib.find.listing import as_path, many, refuse_inside, shown
 from robust_lib.find.reading import OwnData
 from robust_lib.training import models
 
@@ -173,15 +173,18 @@ def find(
     training whose outputs are not finite; and what backbones.load raises.
     """
     began = time.perf_counter()
-    loss, device = _options(loss, detector, epochs, seed, device)
-    out = _output_folder(out, Path(source))
+    source = as_path("source", source)
+    loss, device, epochs, seed = _options(loss, detector, epochs, seed, device)
+    out = _output_folder(out, source)
     asked = weights is not None or backbone is not None
     own = features is not None or probs is not None
+    if own:  # before the backbone, whose weights may not be there
+        _refuse_what_trains(backbone, weights, detector, epochs, probs is not None)
     eyes, remark = backbones.load(backbone, weights) if asked else (None, "")
     data = reading.read(source, features, FOLDS, paths, missing, probs)
     pages.rehearse(data.classes)  # what cannot be drawn fails now rather than after hours of training
     if data.features is not None or data.probs is not None:
-        _refuse_what_trains(eyes and (backbone or weights), detector, epochs, data)
+        _refuse_what_trains(backbone, weights, detector, epochs, data.probs is not None)
     elif not asked:
         eyes, remark = backbones.load()
     summary = [_data_line(data), *data.notes, *_formula_note(data), *filter(None, [remark])]
@@ -199,17 +202,17 @@ def find(
 
 
 def _options(loss, detector: str, epochs: int | None, seed: int, device: str) -> tuple:
-    """The loss and the device. ValueError for options that would fail only once the input is read."""
-    if detector not in DETECTORS or (isinstance(loss, str) and loss not in LOSSES):
-        allowed = f"one of {', '.join(DETECTORS)}, and loss one of {', '.join(LOSSES)} or a loss"
-        raise ValueError(f"detector must be {allowed}, got {detector!r} and {loss!r}")
-    loss = LOSSES[loss] if isinstance(loss, str) else loss
+    """Loss, device, epochs and seed. ValueError for options that would fail only once the input is read."""
+    one_of("detector", detector, DETECTORS)
+    if isinstance(loss, str):
+        one_of("loss", loss, LOSSES)
+        loss = LOSSES[loss]
     if not isinstance(loss, losses.Loss):
-        raise ValueError(f"loss must be a loss of robust_lib.losses, got {type(loss).__name__}")
+        allowed = f"one of {', '.join(LOSSES)}, or a loss of robust_lib.losses"
+        raise ValueError(f"loss must be {allowed}, got {type(loss).__name__}")
     if epochs is not None:
-        replace(IMAGES, epochs=epochs)  # a recipe says what is wrong
-    check_seed(seed)
-    return loss, training.pick_device(device)
+        epochs = replace(IMAGES, epochs=epochs).epochs  # a recipe says what is wrong
+    return loss, training.pick_device(device), epochs, check_seed(seed)
 
 
 def _marks(data: OwnData, settings: tuple, own_features: bool, missing) -> dict:
@@ -225,13 +228,14 @@ def _marks(data: OwnData, settings: tuple, own_features: bool, missing) -> dict:
     }
 
 
-def _refuse_what_trains(backbone, detector: str, epochs: int | None, data: OwnData) -> None:
-    what = "features" if data.probs is None else "probs"
-    if backbone:
-        raise ValueError(f"backbone must be left out where {what} are given, got {backbone}")
-    if data.probs is not None and detector == "aum":
+def _refuse_what_trains(backbone, weights, detector: str, epochs: int | None, has_probs: bool) -> None:
+    what = "probs" if has_probs else "features"
+    for name, given in {"backbone": backbone, "weights": weights}.items():
+        if given is not None and given != backbones.NONE:
+            raise ValueError(f"{name} must be left out where {what} are given, got {given}")
+    if has_probs and detector == "aum":
         raise ValueError("detector must be 'cl' or 'both' where probs are given, got 'aum', which trains")
-    if data.probs is not None and epochs is not None:
+    if has_probs and epochs is not None:
         raise ValueError(f"epochs must be left out where probs are given, got {epochs}")
 
 

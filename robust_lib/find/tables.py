@@ -141,8 +141,8 @@ def _table(text: str, path: Path, labels_suffice: bool) -> tuple[list[Row], Tabl
         table = Table([] if notes else head, whole, tuple(places[:2]))
         return kept, table, notes + _line_breaks(rows, places[2])
     raise ValueError(
-        f"{path} must have the columns path and label, got {', '.join(header) or 'no line'}; without "
-        "paths it needs features or probs"
+        f"{path} must have the columns path and label, got {', '.join(header) or 'no line'}"
+        + ("" if labels_suffice else "; without paths it needs features or probs")
     )
 
 

@@ -95,6 +95,10 @@ class Loss:
     def __add__(self, other: "Loss") -> "Loss":
         return Sum([*_terms(self), *_terms(other)])
 
+    def __radd__(self, other) -> "Loss":
+        """sum() begins with 0."""
+        return self if isinstance(other, int) and other == 0 else Sum([*_terms(other), *_terms(self)])
+
     def __mul__(self, factor: float) -> "Loss":
         return Sum([(factor * c, term) for c, term in _terms(self)])
 
@@ -415,7 +419,11 @@ def register(kind: Callable[[str, Callable, dict], Loss], keywords: dict) -> Cal
             raise ValueError(f"{name} has no parameter {sorted(unknown)}, only {list(signature.parameters)}")
 
         def factory(*args, **kwargs) -> Loss:
-            bound = signature.bind(*args, **kwargs)
+            try:
+                bound = signature.bind(*args, **kwargs)
+            except TypeError as error:
+                known = ", ".join(signature.parameters) or "no parameters"
+                raise TypeError(f"{name}() {error}; it takes {known}") from None
             bound.apply_defaults()
             for parameter, interval in ranges.items():
                 _check_range(f"{name}'s {parameter}", bound.arguments[parameter], interval)

@@ -16,6 +16,9 @@ from robust_lib.losses import ops
 
 def check_batch(logits: Tensor, targets: Tensor) -> None:
     """Raise ValueError unless logits are floating (N, K) with K >= 2 and targets int64 (N,) in [0, K)."""
+    for name, given in (("logits", logits), ("targets", targets)):
+        if not isinstance(given, Tensor):
+            raise ValueError(f"{name} must be a tensor, got {type(given).__name__}")
     if logits.ndim != 2 or logits.shape[1] < 2 or not logits.is_floating_point():
         raise ValueError(
             f"logits must be a floating (N, K) tensor with K >= 2, got {tuple(logits.shape)} {logits.dtype}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from numbers import Integral
 
 import torch
 import torch.nn.functional as F
@@ -29,8 +30,9 @@ def pick_device(device: str) -> torch.device:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         place = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(f"device must be auto, cpu, cuda or cuda:N, got {device!r} ({error})") from None
+    except (RuntimeError, TypeError) as error:
+        why = f" ({error})" if isinstance(error, RuntimeError) else ""
+        raise ValueError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}{why}") from None
     if place.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device must be auto or cpu where torch finds no CUDA device, got {device!r}")
     if place.type == "cuda" and place.index is None:  # fit works in a thread whose current GPU is another
@@ -68,8 +70,9 @@ class Recipe:
         one_of("precision", self.precision, ("fp32", "bf16"))
         for name in ("epochs", "batch_size"):
             number = getattr(self, name)
-            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
                 raise ValueError(f"{name} must be an integer of at least 1, got {number!r}")
+            object.__setattr__(self, name, int(number))  # numpy's integers cannot be written as JSON
         if not self.lr > 0:
             raise ValueError(f"lr must be > 0, got {self.lr!r}")
         if not self.l1 >= 0:

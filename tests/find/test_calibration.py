@@ -110,8 +110,8 @@ def test_the_curve_sums_up_the_ranking():
     np.testing.assert_allclose(table.low, (half.cumsum() - chance).clip(0))
     assert (table.high <= table["first"]).all()
     assert ((table.low <= table.expected) & (table.expected <= table.high)).all()
-    assert table.next[49] == pytest.approx(probability[ranking][50:150].mean())
-    assert table.next[269] == pytest.approx(probability[ranking][270:].sum() / 100)
+    assert table.next[49] == pytest.approx(probability[ranking][50:80].mean())
+    assert table.next[279] == pytest.approx(probability[ranking][280:].sum() / 30)
     assert table.next[299] == 0
     assert table.planted[149] == pytest.approx(0.5)
 
@@ -125,16 +125,18 @@ def test_long_curves_have_the_first_places_in_round_numbers(samples, rows, some)
     assert {*some, *calibration.LOOKS, samples} <= set(table["first"])
 
 
-@pytest.mark.parametrize("samples", [50, 80, 100, 101, 150])
-def test_of_few_samples_as_many_count_as_there_are(samples):
-    """The first quarter is wrong: looking pays until fewer than a tenth of the window's are left."""
+@pytest.mark.parametrize(
+    ("samples", "window"), [(8, 8), (50, 10), (100, 10), (150, 15), (200, 20), (1000, 100)]
+)
+def test_of_few_samples_few_are_looked_at_at_once(samples, window):
+    """The first quarter is wrong: looking stops within a tenth of the window before its end, not earlier."""
     wrong = np.arange(samples) < samples // 4
     table = calibration.curve(estimate_of(wrong.astype(float)), np.arange(samples))
-    window = min(100, samples)
-    left = [wrong[n : n + 100].sum() for n in range(1, samples + 1)]
+    assert (calibration.window(samples), calibration.window(9000)) == (window, 100)
+    left = [wrong[n : n + window].sum() for n in table["first"]]
     np.testing.assert_allclose(table.next, np.array(left) / window)
     last = calibration.stop(table)
-    assert wrong[last:].sum() < window / 10 <= wrong[last - 1 :].sum() + 1
+    assert wrong[last:].sum() < window / 10 <= wrong[last - 2 :].sum() + 1
     assert 0 < last <= samples // 4
 
 

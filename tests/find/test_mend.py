@@ -268,6 +268,8 @@ def test_a_pack_of_arrays(tmp_path, kind):
     ]
     told = mended_by(tmp_path / "out", decide(tmp_path / "out", tmp_path / "d.csv", *rows))
     assert told.out.name == "mended.npz"
+    with pytest.raises(ValueError, match="out must end in .npz, as what is written, got .*m.csv"):
+        mended_by(tmp_path / "out", tmp_path / "d.csv", tmp_path / "m.csv")
     with np.load(told.out) as pack:
         np.testing.assert_array_equal(pack["images"], np.delete(images, 2, 0))
         assert pack["ids"].tolist() == [0, 1, *range(3, 12)]
@@ -436,6 +438,8 @@ def test_where_it_may_write(finished, tmp_path):
         mended_by(out, file, file)
     with pytest.raises(ValueError, match="out must lie in a folder that is there"):
         mended_by(out, file, tmp_path / "no" / "m.csv")
+    with pytest.raises(ValueError, match="out must end in .csv, as what is written, got .*m.npz"):
+        mended_by(out, file, tmp_path / "m.npz")
     with pytest.raises(ValueError, match="must be one of links, copies, for a folder of images, got 'x'"):
         mended_by(out, file, tmp_path / "m", folder="x")
     with pytest.raises(ValueError, match="run must be a folder of find"):

@@ -269,6 +269,20 @@ def test_the_table_of_issues_is_named_as_that_of_datalab(noted, tmp_path):
     assert list(without) == ["is_label_issue", "label_score", "given_label", "predicted_label"]
 
 
+def test_a_frame_s_columns_are_names(noted):
+    frame = pd.DataFrame(noted.probs, columns=CLASSES)
+    plain = reading.read(noted.source, probs=noted.probs).probs
+    for given in (frame, frame[["dog", "bird", "cat"]], pd.DataFrame(noted.probs)):
+        np.testing.assert_array_equal(reading.read(noted.source, probs=given).probs, plain)
+    with pytest.raises(ValueError, match="got none for bird, cat, dog; its columns are x, y"):
+        reading.read(noted.source, probs=frame.set_axis(list("xyz"), axis=1))
+
+
+def test_a_class_that_has_no_column_is_named_beside_sums(noted):
+    with pytest.raises(ValueError, match="rows that sum to 1, .*; 2 columns for 3 classes$"):
+        reading.read(noted.source, probs=noted.probs[:, :2])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

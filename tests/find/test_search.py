@@ -259,10 +259,12 @@ def test_where_it_writes(tmp_path, monkeypatch):
 
 
 WRONG = {
-    ("loss", torch.nn.CrossEntropyLoss()): "loss must be a loss of robust_lib.losses, got CrossEntropyLoss",
+    ("loss", torch.nn.CrossEntropyLoss()): "or a loss of robust_lib.losses, got CrossEntropyLoss",
     ("epochs", 0): "epochs must be an integer of at least 1, got 0",
     ("seed", -1): "seed must be an integer >= 0, got -1",
     ("device", "gpu"): "device must be auto, cpu, cuda or cuda:N, got 'gpu'",
+    ("device", None): "device must be auto, cpu, cuda or cuda:N, got None",
+    ("backbone", 3): "backbone must be the name of a network, got 3",
 }
 
 
@@ -278,9 +280,9 @@ def test_a_call_that_is_refused_leaves_a_finished_run_alone(tmp_path, monkeypatc
 
 def test_what_cannot_be_done_is_said(tmp_path, monkeypatch, capsys):
     source, _ = digits(tmp_path / "digits.npz")
-    with pytest.raises(ValueError, match="detector must be one of cl, aum, both, .* got 'nn' and 'gce'"):
+    with pytest.raises(ValueError, match="detector must be one of cl, aum, both, got 'nn'"):
         run(source, tmp_path / "out", detector="nn")
-    with pytest.raises(ValueError, match="loss one of ce, focal, .* got 'both' and 'mse'"):
+    with pytest.raises(ValueError, match="^loss must be one of ce, focal, .* got 'mse'"):
         run(source, tmp_path / "out", loss="mse")
     for wrong, message in WRONG.items():
         with pytest.raises(ValueError, match=message):
@@ -289,6 +291,59 @@ def test_what_cannot_be_done_is_said(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(search, "IMAGES", replace(search.IMAGES, lr=1e30))
     with pytest.raises(ValueError, match="training with ce\\(\\) diverged: take another loss"):
         run(source, tmp_path / "out", loss=losses.ce())
+
+
+@pytest.mark.parametrize(("source", "got"), [("", "''"), (None, "'NoneType'"), (np.zeros(3), "'ndarray'")])
+def test_a_source_is_a_path(tmp_path, monkeypatch, source, got):
+    """An empty one would be the working directory."""
+    monkeypatch.chdir(tmp_path)
+    for what in (search.find, reading.read, reading.list_paths):
+        with pytest.raises(ValueError, match=f"^source must be a path, got {got}$"):
+            what(source)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("given", ["features", "probs"])
+@pytest.mark.parametrize("option", ["backbone", "weights"])
+def test_a_backbone_beside_features_is_refused_before_it_is_looked_for(monkeypatch, tmp_path, given, option):
+    monkeypatch.setattr(search.backbones, "load", lambda *_: pytest.fail("looked for"))
+    with pytest.raises(ValueError, match=f"{option} must be left out where {given} are given, got resnet18"):
+        search.find(tmp_path / "list.csv", tmp_path / "out", **{given: np.eye(3), option: "resnet18"})
+
+
+def test_numpy_s_integers_are_integers(tmp_path):
+    source, _ = digits(tmp_path / "digits.npz", count=60)
+    whole = {"epochs": 1, "seed": 3}
+    found = run(source, tmp_path / "a", detector="cl", **{name: np.int64(n) for name, n in whole.items()})
+    assert found.key == run(source, tmp_path / "b", detector="cl", **whole).key
+
+
+def test_findings_are_shown_in_a_line(tmp_path):
+    source, _ = digits(tmp_path / "digits.npz", count=60)
+    found = run(source, tmp_path / "out", epochs=1, detector="cl")
+    assert (
+        repr(found)
+        == f"<Findings: {found.flagged.sum()} of {len(found.flagged)} labels flagged, {tmp_path / 'out'}>"
+    )
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_python_forgets_comes_again(monkeypatch):
+    class Rubbish:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)  # what is raised here is printed, and gone
+
+    def find_slowly(*_, **__):
+        Rubbish()
+        time.sleep(20)
+
+    monkeypatch.setattr(__main__, "AGAIN", 0.1)
+    monkeypatch.setattr("robust_lib.find.find", find_slowly)
+    before = signal.getsignal(signal.SIGINT)
+    done = CliRunner().invoke(__main__.main, ["find", __file__])
+    assert "stopped; the same command goes on from here" in done.output
+    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 def test_failed_trainings_are_named():
@@ -497,7 +552,7 @@ def test_the_command(tmp_path, monkeypatch):
     assert done.output.splitlines()[-1].endswith("index.html")
     failed = CliRunner().invoke(__main__.main, [*command, "--loss", "mse"])
     assert failed.exit_code == 1
-    assert failed.output.startswith("Error: detector must be one of")
+    assert failed.output.startswith("Error: loss must be one of")
 
     def stop(*_, **__):
         raise KeyboardInterrupt

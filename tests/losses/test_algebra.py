@@ -258,6 +258,11 @@ def test_registry_finds_and_extends(monkeypatch):
         (lambda: float("nan") * losses.ce(), "finite number only, got nan"),
         (lambda: losses.ce().weight(torch.tensor([1.0])), "strictly between 0 and 1"),
         (lambda: losses.ce()(torch.zeros(3), torch.zeros(3).long()), r"logits must be a floating \(N, K\)"),
+        (lambda: losses.ce()(torch.zeros(1, 3), [0]), "targets must be a tensor, got list"),
+        (
+            lambda: losses.ce()(np.zeros((1, 3)), torch.zeros(1).long()),
+            "logits must be a tensor, got ndarray",
+        ),
         (lambda: losses.ce()(torch.zeros(3, 1), torch.zeros(3).long()), "K >= 2"),
         (lambda: losses.ce()(torch.zeros(3, 2), torch.zeros(3)), r"targets must be int64 of shape \(3,\)"),
         (
@@ -273,8 +278,17 @@ def test_wrong_input_is_named(call, message):
 
 
 def test_only_losses_add_to_losses():
-    with pytest.raises(TypeError, match="only losses add to losses, got 3"):
-        losses.ce() + 3
+    for wrong in (lambda: losses.ce() + 3, lambda: 3 + losses.ce()):
+        with pytest.raises(TypeError, match="only losses add to losses, got 3"):
+            wrong()
+    assert str(sum([losses.ce(), losses.mae()])) == str(losses.ce() + losses.mae())
+
+
+def test_a_parameter_that_a_loss_lacks_is_named_with_what_it_takes():
+    with pytest.raises(TypeError, match=r"^gce\(\) got an unexpected keyword argument 'p'; it takes q$"):
+        losses.gce(p=0.7)
+    with pytest.raises(TypeError, match=r"^ce\(\) too many positional arguments; it takes no parameters$"):
+        losses.ce(1)
 
 
 # --- copies, and classes that are masked --------------------------------------------------------------

@@ -383,6 +383,8 @@ ROWS, LABELS = torch.zeros(2, 1, 8, 8), torch.zeros(2, dtype=torch.int64)
     ("call", "message"),
     [
         (lambda: Recipe(epochs=0), "epochs must be an integer of at least 1, got 0"),
+        (lambda: Recipe(epochs=True), "epochs must be an integer of at least 1, got True"),
+        (lambda: loop.pick_device(None), "device must be auto, cpu, cuda or cuda:N, got None"),
         (lambda: Recipe(epochs=1, batch_size=0.5), "batch_size must be an integer of at least 1, got 0.5"),
         (lambda: Recipe(epochs=1, l1=-1.0), "l1 must be >= 0, got -1.0"),
         (lambda: Recipe(epochs=1, lr=-1.0), "lr must be > 0, got -1.0"),
