@@ -68,11 +68,12 @@ def read(source, features=None, least: int = 2, paths=None, missing=None, probs=
     has labels (N,), integers or text, and images (N, H, W), (N, H, W, C) or (N, C, H, W), or features (N, D);
     classes, an array of names, is optional.
     features: an array (N, D), a tensor or an .npy file, its rows in the order of the source; then images are
-    only shown. probs: the same of probabilities (N, K), out of sample, or what probabilities.load takes. paths: which row belongs to which file: a text file of one path a line, or for a folder "sorted" or
+    only shown. probs: the same of probabilities (N, K), out of sample, or what probabilities.load takes.
+    paths: which row belongs to which file: a text file of one path a line, or for a folder "sorted" or
     "imagefolder" (torchvision's), which is needed where these two differ. Of data that `mend` wrote,
-    "find_row" for rows from before; needed where rows made anew would be as many, in another order.
-    missing: the word or words that mean "no label" in a CSV or an .npz, in place of nan, none, null, "?" and,
-    where it is the only negative class number, -1. A folder's name is always a label.
+    "find_row" for rows from before; needed where rows made anew would be as many, in another order. missing:
+    the word or words that mean "no label" in a CSV or an .npz, in place of nan, none, null, "?" and, where it
+    is the only negative class number, -1. A folder's name is always a label.
     Images get one size: their own up to 40 pixels a side if they are square and alike, 32 or 64 otherwise,
     their proportions not kept; grey ones stay grey if all are. Classes of fewer than `least` usable samples
     are left out. Raises ValueError where nothing can be read, where rows or labels could mean two things, or

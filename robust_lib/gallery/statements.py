@@ -88,8 +88,13 @@ def finding(statement: Statement, side: Side) -> Finding:
         own = [
             replace(one, where=one.where.replace(TRUE, "BL").replace(STOPPED, "BL"), seeds=0) for one in cases
         ]
-        cases = list({(one.where, one.differences): one for one in own}.values())
+        cases = _each_once(own)
     return Finding(verdicts.judge(cases, statement.quantifier), tuple(cases))
+
+
+def _each_once(cases) -> list[verdicts.Case]:
+    """Two tables may print a place alike, or two numbers for it (errata cv-8): these are two cases."""
+    return list({(one.where, one.differences): one for one in cases}.values())
 
 
 def overall(statement: Statement, found: dict[str, Finding]) -> str:
@@ -357,7 +362,7 @@ def _moved(pairs: list[tuple[str, str]], least: float = verdicts.TIE) -> Test:
 
     def test(side: Side) -> list[verdicts.Case]:
         cases = (one for name in MOVED for one in above(name, "test_accuracy", pairs, least=least)(side))
-        return list({(one.where, one.differences): one for one in cases}.values())
+        return _each_once(cases)
 
     return test
 

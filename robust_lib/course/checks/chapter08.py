@@ -92,7 +92,7 @@ def _trusted(answer):
         found = called(answer, *given)
         if equal(found, images - 1) or equal(found, given[0] * (1 - given[0]) / given[1] ** 2):
             return "a whole number of images, and enough of them: round up"
-        if not abs(called(answer, *given) - images) <= 1e-6:  # NaN is no answer
+        if not abs(found - images) <= 1e-6:  # NaN is no answer
             return (
                 "the number of images with label j among m is binomial",
                 "the share of them scatters by √(T(1 - T)/m)",
