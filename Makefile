@@ -61,7 +61,7 @@ build-env:
 	@test ! -e "$(VENV)" || test -f "$(VENV)/pyvenv.cfg" || { \
 	  echo '$(VENV) is there and is no Python environment: move it away'; exit 1; }
 	@rm -rf "$(VENV)"
-	@echo 'Building the environment in $(VENV). On a fast connection that takes up to a minute with uv, and three to'
+	@echo 'Building the environment in $(VENV). On a fast connection that takes up to a minute with uv, and two to'
 	@echo "five minutes with pip. It is 6 GiB on Linux, where PyPI's torch brings the CUDA libraries; the README says"
 	@echo 'how to do without them.'
 	@if command -v uv >/dev/null; then \
