@@ -65,7 +65,8 @@ def from_text(section: str, part: str) -> Iterator[dict]:
     for formula in FORMULA.finditer(part):
         lines = formula[0]
         if "\\begin" not in lines:  # a slide has room below, not beside
-            lines = lines.replace("\\qquad", "$$\n\n$$")
+            lines = re.sub(r"\\qquad(?!\s*\(\d+\))", "$$\n\n$$", lines)  # a number stays at its equation
+            lines = re.sub(r"[:,](\s*\$\$)$", r"\1", lines)  # nothing follows on a slide
         yield slide("formula", section, f"{lead(part[: formula.start()])}\n\n{lines}")
     for question in PREDICT.finditer(part):
         yield slide("predict", section, question[0])
@@ -101,8 +102,10 @@ def slide(kind: str, heading: str, text: str) -> dict:
 
 
 def html(text: str) -> str:
-    """Markdown as HTML; of a link its text."""
-    return markdown2html(re.sub(r"(?<!!)\[([^\]]+)\]\([^)\s]+\)", r"\1", text)).strip()
+    """Markdown as HTML; of a link its text. A formula stays in one line with its brackets and full stop."""
+    written = markdown2html(re.sub(r"(?<!!)\[([^\]]+)\]\([^)\s]+\)", r"\1", text)).strip()
+    inline = r"\(?(?<![$\\])\$[^$\n]+\$(?!\$)[).,;:?!]+"
+    return re.sub(inline, r'<span style="white-space: nowrap">\g<0></span>', written)
 
 
 if __name__ == "__main__":

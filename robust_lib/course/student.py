@@ -14,6 +14,8 @@ import nbformat
 from robust_lib.course import notebooks, runner
 
 BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)\n*")
+_NAMED = r"Solutions(?: of the exercises)?(?::|\s+are\s+in)\s+`notebooks/solutions/\d\d_solutions\.ipynb`\."
+SOLUTIONS = re.compile(rf"[ \n]?(?:\({_NAMED}\)|{_NAMED})")
 PREDICT, COMPARE, EXERCISE = "checks.predict(", ".compare(", "checks.check("
 
 
@@ -38,8 +40,9 @@ def version(notebook):
 
 def _links(text: str) -> str:
     """Without the Colab badge, which opens the chapter with all outputs; links out of notebooks/ lead to the
-    repository, and those to a page that a browser should open to where GitHub Pages serves it."""
-    text = BADGE.sub("", text).replace("](../site/", f"]({runner.PAGES}/site/")
+    repository, and those to a page that a browser should open to where GitHub Pages serves it. Solutions go
+    unnamed."""
+    text = SOLUTIONS.sub("", BADGE.sub("", text)).replace("](../site/", f"]({runner.PAGES}/site/")
     return re.sub(r"(\]\(|href=\")\.\./", rf"\1https://github.com/{runner.REPOSITORY}/blob/main/", text)
 
 

@@ -469,8 +469,8 @@ def _scene(record: dict) -> tuple:
 # --- Markdown -----------------------------------------------------------------------------------------
 
 COLUMNS = (
-    "data", "noise", "η", "loss", "metric", "ours", "seeds", "parameter", "recorded values",
-    "reported", "parameter there", "difference", "device", "setting",
+    "data", "noise", "η", "loss", "metric", "ours", "reported", "difference", "seeds", "parameter",
+    "recorded values", "parameter there", "device", "setting",
 )  # fmt: skip
 SYMBOLS = {"gamma": "γ", "c": "c", "tau": "τ"}
 
@@ -504,12 +504,12 @@ def _line(cell: Cell, letters: dict[str, str]) -> tuple[str, ...]:
         cell.loss,
         cell.metric,
         number(ours.mean, ours.spread, digits) if ours else "",
+        number(paper.mean, paper.spread, digits) if paper else "",
+        "" if cell.difference is None else f"{cell.difference:+.{digits}f}",
         seeds,
         ours.parameter if ours else "",
         str(ours.recorded) if ours and ours.parameter else "",
-        number(paper.mean, paper.spread, digits) if paper else "",
         f"{SYMBOLS[paper.parameter]}={paper.value:g}" if paper and paper.parameter else "",
-        "" if cell.difference is None else f"{cell.difference:+.{digits}f}",
         ours.device if ours else "",
         " ".join(letters[sentence] for sentence in ours.differs) if ours else "",
     )

@@ -78,6 +78,8 @@ def test_stored_chapters_lose_outputs_and_no_code(path):
     acts = [after for _, after in pairs if re.search(r"checks\.(check|predict)\(", after.source)]
     assert acts
     assert not any(after.outputs for after in acts)
+    assert not any("_solutions" in cell.source for cell in made.cells)
+    assert sum(cell.source.count("_solutions") for cell in stored.cells) == 1
     nbformat.validate(made)
 
 

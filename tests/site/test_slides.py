@@ -104,6 +104,38 @@ def test_takeaways_are_shared_out_evenly(slides, words, sizes):
     assert [point for group in groups for point in group] == points
 
 
+def test_a_formula_keeps_its_number_and_loses_what_leads_on(slides):
+    texts = [
+        one["text"] for one in slides.from_text("1. A part", "It is $q$.\n\n$$a = b, \\qquad (4)$$\n\n$$c:$$")
+    ]
+    assert ["$$a = b, \\qquad (4)$$" in texts[0], "$$c$$" in texts[1]] == [True, True]
+    kept = '<span style="white-space: nowrap">'
+    assert (
+        slides.html("At $p$, ($q = 1$) and $$x$$.")
+        == f"<p>At {kept}$p$,</span> {kept}($q = 1$)</span> and $$x$$.</p>"
+    )
+
+
+# Of each printed slide: where it is larger than its sheet, and how many sheets there are for a slide.
+PRINTED = """() => {
+    const sheets = [...document.querySelectorAll(".pdf-page")];
+    const sections = [...document.querySelectorAll(".pdf-page section")];
+    const long = sections.filter((s) => s.scrollHeight > 721 || s.scrollWidth > 1281);
+    return [sheets.length / sections.length, long.map((s) => s.innerText.slice(0, 60))];
+}"""
+
+
+@pytest.mark.parametrize("path", runner.NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_slide_is_printed_on_one_sheet(folder, browser, path):
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.goto((folder / "slides" / f"{path.stem}.html").as_uri() + "?print-pdf")
+    page.wait_for_selector(".pdf-page")
+    page.evaluate("MathJax.startup.promise")
+    page.wait_for_timeout(100)  # formulas are fitted after it
+    assert page.evaluate(PRINTED) == [1, []]
+    page.close()
+
+
 @pytest.mark.parametrize("path", runner.NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_slide_fits_and_nothing_leaves_the_folder(folder, browser, path):
     page = browser.new_page(viewport={"width": 1280, "height": 720})
