@@ -243,17 +243,17 @@ def sweep(name, show, scale, where, results, **options) -> None:
     """
     from robust_lib import sweeps
 
-    if show:
-        click.echo(sweeps.listing() if show == "listing" else sweeps.status(results))
-        return
     try:
+        if show:
+            click.echo(sweeps.listing() if show == "listing" else sweeps.status(results))
+            return
         counts = sweeps.run_named(name, scale, where, folder=results, **options)
     except (ValueError, RuntimeError, OSError) as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
         raise click.ClickException("stopped; the same command goes on from here") from None
     click.echo(", ".join(f"{number} {what}" for what, number in counts.items()))
-    sys.exit(bool(counts["failed"]))
+    sys.exit(bool(counts["failed"]) or 0 < counts["left out"] == sum(counts.values()))
 
 
 @contextlib.contextmanager

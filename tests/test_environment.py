@@ -132,3 +132,11 @@ def test_an_environment_is_built_again_for_another_lock_or_python(clone):
     assert builds(clone, "PYTHON=false")
     (clone / "requirements.lock").write_text("a==2\n")
     assert builds(clone)
+
+
+def test_every_record_is_in_the_package():
+    """A notebook on Colab has no clone: it reads what is installed."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]["robust_lib.results"]
+    packed = {path for pattern in patterns for path in (ROOT / "results").glob(pattern)}
+    assert set((ROOT / "results").rglob("*.jsonl")) <= packed

@@ -64,8 +64,10 @@ def _fresh(
 def split(labels: Tensor, folds: int, seed: int) -> list[tuple[Tensor, Tensor]]:
     """Folds, stratified on the labels: (positions to train on, positions held out), each int64.
 
-    Raises ValueError if folds < 2, or a class has fewer samples than folds.
+    Raises ValueError if folds < 2, a label is negative, or a class has fewer samples than folds.
     """
+    if len(labels) and labels.min() < 0:
+        raise ValueError(f"labels must be 0 or more, got {int(labels.min())}: leave out what has none")
     from sklearn.model_selection import StratifiedKFold
 
     counts = torch.bincount(labels)

@@ -413,6 +413,9 @@ def register(kind: Callable[[str, Callable, dict], Loss], keywords: dict) -> Cal
 
     def decorate(expression: Callable) -> Callable[..., Loss]:
         name = expression.__name__
+        owner = getattr(_FACTORIES.get(name), "__module__", "")
+        if owner.startswith("robust_lib.") and owner != expression.__module__:
+            raise ValueError(f"a loss of the library is called {name!r}: records would mean that one")
         mine = [q for q in inspect.signature(expression).parameters.values() if q.name not in _INPUTS]
         signature = inspect.Signature(mine, return_annotation=Loss)
         if unknown := ranges.keys() - signature.parameters.keys():

@@ -7,6 +7,7 @@ The records are written by this process alone, as trials finish.
 import functools
 import multiprocessing
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -46,18 +47,27 @@ def executor(where: str) -> Iterator[tuple[Executor, int | None]]:
     processes: one per GPU where there are any, else one of one thread per core, or N. dask needs the package
     distributed ([cluster]), and this library and the data sets on every worker. ValueError for anything else.
     """
+    check_executor(where)
     kind, _, rest = where.partition(":")
-    if where == "local":
+    if kind == "local":
         yield InProcess(), 1
-    elif kind == "processes" and (not rest or (rest.isdigit() and int(rest))):
+    elif kind == "processes":
         with _processes(int(rest or 0)) as (pool, workers):
             yield pool, workers
-    elif kind == "dask" and rest:
+    else:
         from distributed import Client
 
-        with Client(rest) as client, client.get_executor() as pool:
-            yield pool, None
-    else:
+        with Client(rest) as client:
+            pool = client.get_executor()
+            try:
+                yield pool, None
+            finally:  # after Ctrl-C nobody waits for what is left
+                pool.shutdown(wait=False)
+
+
+def check_executor(where: str) -> None:
+    """ValueError unless it is a name that `executor` takes."""
+    if not re.fullmatch(r"local|processes(:0*[1-9]\d*)?|dask:.+", where):
         raise ValueError(
             f'executor must be "local", "processes", "processes:N" or "dask:ADDRESS", got {where!r}'
         )
@@ -120,14 +130,15 @@ def run_sweep(
 ) -> dict[str, int]:
     """Runs the trials that `path` has no record of and appends one record each; at most `limit` of them.
 
-    A trial that raises is recorded as failed, and run again only with retry_failed. Trials not recorded
-    yet that lack something here (`obstacles`, or data that cannot be had) are counted and left out,
-    except on a cluster, whose workers look for themselves. `elsewhere`: finished records by key, to be
-    copied. Returns the numbers of trials done, failed, and left out. ValueError: a device that is not
+    A trial that raises is recorded as failed, and run again only with retry_failed. Trials not recorded yet
+    that lack something here (`obstacles`, or data that cannot be had) are counted and left out, except on a
+    cluster, whose workers look for themselves. `elsewhere`: finished records by key, to be copied. Returns
+    the numbers of trials done, failed, and left out. ValueError: an unknown executor; a device that is not
     here, but for a cluster, whose workers have their own. RuntimeError: another sweep writes to `path`, a
-    worker process died, or a GPU error has spoiled one (its trial is recorded as failed, so that it
-    cannot stop the next run too); what has finished is recorded.
+    worker process died, or a GPU error has spoiled one (its trial is recorded as failed, so that it cannot
+    stop the next run too); what has finished is recorded.
     """
+    check_executor(where)
     if not where.startswith("dask:"):
         training.pick_device(device)  # or every trial would be recorded as failed
     with records.appending(path) as (known, append):
@@ -219,7 +230,10 @@ def run_named(
     trials = SWEEPS[name].trials(scale, seeds)
     if network:
         one_of("network", network, models.HEADS if scale == "features" else models.MODELS)
-        trials = [replace(trial, network=network) for trial in trials]
+        moved = (trial if trial.network == "none" else replace(trial, network=network) for trial in trials)
+        trials = list(
+            {trial.key: trial for trial in moved}.values()
+        )  # a sweep of several networks has copies
     others = [record for other in SWEEPS.keys() - {name} for record in read(other, scale, folder)]
     elsewhere = {record["key"]: record for record in others if record["status"] == "done"}
     return run_sweep(trials, path_of(name, scale, folder), where, elsewhere=elsewhere, **options)

@@ -67,6 +67,8 @@ def test_every_image_has_a_label(digits, images, labels, message):
 
 def test_cross_validation_names_too_many_folds(digits):
     labels = torch.tensor([0, 0, 0, 1, 1])
+    with pytest.raises(ValueError, match="labels must be 0 or more, got -1: leave out what has none"):
+        detection.split(torch.tensor([0, -1, 0, 1, 1]), 2, 0)
     with pytest.raises(ValueError, match=r"folds must be in 2 … 2 \(the smallest class's samples\), got 3"):
         detection.cross_validate(None, digits[0][:5], labels, losses.ce(), Recipe(epochs=1), folds=3)
 

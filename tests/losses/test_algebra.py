@@ -351,3 +351,12 @@ def test_masked_classes_are_no_obstacle_or_an_error(loss):
 def test_a_network_that_diverges_is_not_taken_for_a_masked_one():
     for row in ([math.inf, 0.0, -math.inf], [-math.inf] * 3, [math.nan, -math.inf, 0.0]):
         assert not torch.isfinite(losses.nce()(torch.tensor([row]), torch.tensor([0])))
+
+
+def test_a_loss_of_the_library_keeps_its_name():
+    def ce(p, log_p):
+        return 1 - p
+
+    with pytest.raises(ValueError, match="a loss of the library is called 'ce'"):
+        losses.margin_loss()(ce)
+    assert losses.get("ce")(torch.zeros(1, 2), torch.tensor([0])) == pytest.approx(math.log(2))

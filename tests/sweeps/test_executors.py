@@ -13,6 +13,7 @@ from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -397,3 +398,47 @@ def test_command_refuses_clearly(tmp_path):
     assert (refused.exit_code, refused.output.startswith("Error: ")) == (1, True)
     refused = command("hs-table6", "--small", "--executor", "cloud", "--results", str(tmp_path))
     assert (refused.exit_code, "executor must be" in refused.output) == (1, True)
+
+
+@pytest.mark.parametrize("where", ["nope", "processes:0", "processes:two", "dask:", "local:2"])
+def test_a_wrong_executor_is_refused_before_anything_else(tmp_path, where):
+    with pytest.raises(ValueError, match=f'executor must be "local", .* got {where!r}'):
+        executors.run_sweep([], tmp_path / "none.jsonl", where)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stopped_cluster_sweep_waits_for_nobody(monkeypatch):
+    pool = SimpleNamespace(shutdown=lambda wait: stopped.append(wait))
+    client = contextlib.nullcontext(SimpleNamespace(get_executor=lambda: pool))
+    stopped = []
+    monkeypatch.setattr("distributed.Client", lambda address: client)
+    with contextlib.suppress(KeyboardInterrupt), executors.executor("dask:tcp://there:1") as (given, _):
+        assert given is pool
+        raise KeyboardInterrupt
+    assert stopped == [False]
+
+
+def test_another_network_is_for_trials_that_train_one_and_each_once(monkeypatch):
+    seen = []
+    monkeypatch.setattr(executors, "run_sweep", lambda trials, *_, **__: seen.append(trials))
+    for name in ("features-robust", "detectors-features"):
+        executors.run_named(name, "features", seeds=1, network="linear")
+    robust, detectors = seen
+    assert len({trial.key for trial in robust}) == len(robust) == 18
+    assert {trial.network for trial in robust} == {"linear"}
+    assert {t.detector for t in detectors if t.network == "none"} == {"knn", "prototype"}
+
+
+def test_a_damaged_file_is_named_by_status_too(tmp_path):
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small/hs-table3.jsonl").write_text('{"x": 1}\n')
+    shown = CliRunner().invoke(cli.main, ["sweep", "--status", "--results", str(tmp_path)])
+    assert (shown.exit_code, "hs-table3.jsonl line 1 is not a record" in shown.output) == (1, True)
+
+
+def test_a_sweep_that_could_run_nothing_is_no_success(monkeypatch):
+    counts = {"done": 0, "failed": 0, "left out": 3}
+    monkeypatch.setattr("robust_lib.sweeps.run_named", lambda *_, **__: counts)
+    assert CliRunner().invoke(cli.main, ["sweep", "recipe"]).exit_code == 1
+    counts["done"] = 1
+    assert CliRunner().invoke(cli.main, ["sweep", "recipe"]).exit_code == 0
