@@ -6,6 +6,7 @@ Trials on features that differ in their loss alone are trained together: see `co
 import functools
 import hashlib
 import json
+import re
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -98,6 +99,12 @@ class Trial:
             raise ValueError(f"planted must be 0 for detector {self.detector!r}, got {self.planted!r}")
         if self.move not in ("", "scaled", "shifted"):
             raise ValueError(f"move must be scaled, shifted or empty, got {self.move!r}")
+        if self.tau and not self.move:
+            raise ValueError(f"tau must be 0 without a move, got {self.tau!r}")
+        if self.samples < 0:
+            raise ValueError(f"samples must be 0 (all) or more, got {self.samples!r}")
+        if not re.fullmatch(rf"mini|full|{FEATURES}(-[1-9]\d*)?", self.size):
+            raise ValueError(f"size must be mini, full, {FEATURES} or {FEATURES}-PIXELS, got {self.size!r}")
 
     @functools.cached_property
     def key(self) -> str:

@@ -532,7 +532,9 @@ def test_committed_alt_texts_speak_of_squares_only_where_the_paper_has_numbers()
         slug = path.stem.removesuffix("-small").removesuffix("-features")
         page = path.with_name(f"{slug}.md").read_text()
         below = page.partition(f"({path.stem}.png)")[2].partition("\n## ")[0].partition("\n###")[0]
-        column = [line.split("|")[10].strip() for line in below.splitlines() if line.count("|") == 15][2:]
+        rows = [line.split("|") for line in below.splitlines() if line.count("|") == 15]
+        column = [row[7].strip() for row in rows[2:]]
+        assert all(row[7].strip() == "reported" for row in rows[:1])
         assert ("squares" in json.loads(path.read_text())["alt"]) is any(column), path.stem
 
 

@@ -86,7 +86,8 @@ def test_a_new_field_with_a_default_leaves_keys_alone():
     ids=lambda change: next(iter(change)),
 )
 def test_every_field_is_part_of_the_key(change):
-    assert dataclasses.replace(few("cl"), **change).key != few("cl").key
+    before = few("cl", move="shifted" * ("tau" in change))
+    assert dataclasses.replace(before, **change).key != before.key
 
 
 def test_a_trial_says_what_is_wrong_with_it():
@@ -106,6 +107,15 @@ def test_a_trial_says_what_is_wrong_with_it():
         few(seed=-1)
     with pytest.raises(ValueError, match="planted must be 0 for detector 'aum', got 0.1"):
         few("aum", planted=0.1)
+    with pytest.raises(ValueError, match="tau must be 0 without a move, got 2.0"):
+        few(tau=2.0)
+    with pytest.raises(ValueError, match=r"samples must be 0 \(all\) or more, got -5"):
+        few(samples=-5)
+    for size in ("big", "features-0", "features-7x"):
+        with pytest.raises(
+            ValueError, match=f"size must be mini, full, features or features-PIXELS, got '{size}'"
+        ):
+            few(size=size)
 
 
 # --- what a trial is made of --------------------------------------------------------------------------
