@@ -231,9 +231,8 @@ def run_named(
     if network:
         one_of("network", network, models.HEADS if scale == "features" else models.MODELS)
         moved = (trial if trial.network == "none" else replace(trial, network=network) for trial in trials)
-        trials = list(
-            {trial.key: trial for trial in moved}.values()
-        )  # a sweep of several networks has copies
+        # Of a sweep that lists several networks, each trial once.
+        trials = list({trial.key: trial for trial in moved}.values())
     others = [record for other in SWEEPS.keys() - {name} for record in read(other, scale, folder)]
     elsewhere = {record["key"]: record for record in others if record["status"] == "done"}
     return run_sweep(trials, path_of(name, scale, folder), where, elsewhere=elsewhere, **options)
