@@ -37,13 +37,12 @@ def margins_under_noise(rows: dict[str, tuple[dict, Tensor]], losses: dict):
 
 def _two_histograms(ax, delta: Tensor, wrong: Tensor, loss, reach: float) -> None:
     """A colour has one scale for both epochs: as many labels in the first as in the last."""
+    looks = {"fill": True, "alpha": 0.6}, {"linewidth": 1}
     for mask, colour in ((~wrong, CLEAN), (wrong, NOISY)):
         ends = [delta[epoch][mask].clamp(-reach, reach) for epoch in (-1, 0)]
         counts = [torch.histogram(values, 60, range=(-reach, reach)) for values in ends]
         top = max(float(heights.max()) for heights, _ in counts)
-        for (heights, edges), look in zip(
-            counts, ({"fill": True, "alpha": 0.6}, {"linewidth": 1}), strict=True
-        ):
+        for (heights, edges), look in zip(counts, looks, strict=True):
             ax.stairs(heights / top, edges, color=colour, **look)
     grid = torch.linspace(-reach, reach, 401, dtype=torch.float64)
     w = loss.weight_at(grid)

@@ -37,13 +37,14 @@ def dots(found: list[Cell]):
     names = list(dict.fromkeys(cell.loss for cell in found))
     options = {"sharey": True, "sharex": "none" if one_noise else "row"}
     fig, axes = panels(len(rows), len(columns), 3.0, 0.24 * len(names) + 1.1, **options)
-    on_axis: dict = {}  # the numbers of the panels that share an axis
-    for cell, place in zip(found, places, strict=True):
-        means = [side.mean for side in (cell.ours, cell.paper) if side]
-        on_axis.setdefault(place if one_noise else place[0], []).extend(means)
-    for cell, (row, column) in zip(found, places, strict=True):
+    shared = places if one_noise else [row for row, _ in places]
+    numbers: dict = {}  # of the panels that share an axis
+    for cell, axis in zip(found, shared, strict=True):
+        numbers.setdefault(axis, []).extend(side.mean for side in (cell.ours, cell.paper) if side)
+    edges = {axis: _edge(values) for axis, values in numbers.items()}
+    for cell, (row, column), axis in zip(found, places, shared, strict=True):
         ax = axes[rows.index(row), columns.index(column)]
-        _pair(ax, cell, names.index(cell.loss), _edge(on_axis[(row, column) if one_noise else row]))
+        _pair(ax, cell, names.index(cell.loss), edges[axis])
         eta = "" if cell.rate is None else rf", $\eta={cell.rate:g}$"
         ax.set(title=f"{cell.data}, {cell.noise}{eta}", xlabel=METRICS.get(cell.metric, cell.metric))
     for line in axes:

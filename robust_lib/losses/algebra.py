@@ -425,8 +425,8 @@ def register(kind: Callable[[str, Callable, dict], Loss], keywords: dict) -> Cal
             try:
                 bound = signature.bind(*args, **kwargs)
             except TypeError as error:
-                known = ", ".join(signature.parameters) or "no parameters"
-                raise TypeError(f"{name}() {error}; it takes {known}") from None
+                takes = ", ".join(signature.parameters) or "no parameters"
+                raise TypeError(f"{name}() {error}; it takes {takes}") from None
             bound.apply_defaults()
             for parameter, interval in ranges.items():
                 _check_range(f"{name}'s {parameter}", bound.arguments[parameter], interval)

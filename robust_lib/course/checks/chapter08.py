@@ -2,7 +2,7 @@
 
 import math
 
-from robust_lib.course.checks.grading import called, equal, grader, some_of
+from robust_lib.course.checks.grading import called, equal, grader, rounded_up, some_of
 
 
 @grader("08.1")
@@ -83,9 +83,9 @@ def _as_hard(answer):
 @grader("08.5")
 def _trusted(answer):
     result = called(answer, 0.2, 0.021, shape=())
-    if any(equal(result, math.ceil(one)) or equal(result, one) for one in (0.16 / 0.021, 0.4 / 0.021)):
+    if rounded_up(result, 0.16 / 0.021) or rounded_up(result, 0.4 / 0.021):
         return "the variance falls as 1/m, so the standard deviation as 1/√m"
-    if equal(result, math.ceil(0.2 / 0.021**2)) or equal(result, 0.2 / 0.021**2):
+    if rounded_up(result, 0.2 / 0.021**2):
         return "the variance of one draw is T(1 - T)"
     cases = {(0.2, 0.021): 363, (0.5, 0.011): 2067, (0.05, 0.012): 330, (0.1, 0.07): 19}
     for given, images in cases.items():

@@ -60,12 +60,12 @@ def _kept_epoch(answer):
         return "epochs count from 1, and training ends once three in a row were no better"
     if equal(kept, 5):
         return "that is the epoch in which training ends; the best one is kept"
-    if equal(called(answer, [0.5, 0.5, 0.5, 0.6], 2), 4):
+    level, rising = [0.5, 0.5, 0.5, 0.6], [0.3, 0.2, 0.5, 0.4, 0.6]
+    if equal(called(answer, level, 2), 4):
         return "as good is no better: only a larger value makes a new best one"
-    if equal(called(answer, [0.3, 0.2, 0.5, 0.4, 0.6], 2), 3):
+    if equal(called(answer, rising, 2), 3):
         return "in a row: the count begins anew with each new best one"
-    cases = ((held, 3, 2), (held, 5, 7), ([0.4, 0.2], 5, 1), ([0.5, 0.5, 0.5, 0.6], 2, 1))
-    cases += (([0.3, 0.2, 0.5, 0.4, 0.6], 2, 5),)
+    cases = ((held, 3, 2), (held, 5, 7), ([0.4, 0.2], 5, 1), (level, 2, 1), (rising, 2, 5))
     right = all(equal(called(answer, row, patience), epoch) for row, patience, epoch in cases)
     return "" if right else (
         "go through the epochs in order; what must be remembered from one to the next?",

@@ -4,11 +4,10 @@ import math
 
 import numpy as np
 
-from robust_lib.course.checks.grading import called, equal, grader
+from robust_lib.course.checks.grading import called, equal, grader, rounded_up
 
-_RANKING = np.array(
-    [1, 5, 2, 4, 7, 6, 0, 8, 3]
-)  # each slip below has a share of its own among the first four
+# Each slip below has a share of its own among the first four.
+_RANKING = np.array([1, 5, 2, 4, 7, 6, 0, 8, 3])
 _WRONG = np.array([0, 1, 1, 0, 0, 1, 0, 1, 0], dtype=bool)
 
 
@@ -37,7 +36,7 @@ def _images_to_look_at(answer):
     number = called(answer, 0.1, shape=())
     if equal(number, 25):
         return "one standard error covers only two cases in three; 95 % takes 1.96 of them"
-    if equal(number, (1.96 / 0.1) ** 2) or equal(number, math.ceil((1.96 / 0.1) ** 2)):
+    if rounded_up(number, (1.96 / 0.1) ** 2):
         return "p(1-p) is at most a quarter, at p = 1/2; use that"
     if equal(number, 0.25 * (1.96 / 0.1) ** 2) or equal(number, 96):
         return "nearly: you cannot look at a part of an image, so round up"

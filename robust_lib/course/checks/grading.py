@@ -7,6 +7,7 @@ the graders that the learner meets.
 """
 
 import copy
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -161,6 +162,11 @@ def equal(result, expected, tolerance: float = 1e-6) -> bool:
     """
     result, expected = numbers(result), torch.as_tensor(expected, dtype=torch.float64)
     return result.shape == expected.shape and torch.allclose(result, expected, rtol=tolerance, atol=tolerance)
+
+
+def rounded_up(result, value: float) -> bool:
+    """Whether the result is this number, as it is or rounded up to a whole one."""
+    return equal(result, value) or equal(result, math.ceil(value))
 
 
 def _kind(value) -> str:
